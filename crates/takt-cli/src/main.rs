@@ -1,0 +1,3 @@
+//! The binary `takt`: server, command line and developer sandbox.
+
+fn main() {}

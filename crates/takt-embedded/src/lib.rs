@@ -1,0 +1,1 @@
+//! The ports on files, for one machine: segment log, dead letters, leases.

@@ -1,0 +1,1 @@
+//! The shell: mailboxes, load, decide, append, project and react.

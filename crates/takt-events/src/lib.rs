@@ -1,0 +1,1 @@
+//! The language of the log: type to struct, CloudEvents JSON, upcasters, golden corpus; pure.

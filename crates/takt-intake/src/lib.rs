@@ -1,0 +1,1 @@
+//! From the world's formats to facts: CloudEvents, JUnit XML, XES, CSV.

@@ -1,0 +1,1 @@
+//! The read models and metrics: pure folds over the log.

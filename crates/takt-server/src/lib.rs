@@ -1,0 +1,1 @@
+//! gRPC, web board, configuration and wiring.

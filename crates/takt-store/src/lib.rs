@@ -1,0 +1,1 @@
+//! The sled-backed keeper of projections; disposable things only.

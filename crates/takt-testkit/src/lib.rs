@@ -1,0 +1,1 @@
+//! For tests: given/when/then, in-memory ports, fakes, contract suites.
