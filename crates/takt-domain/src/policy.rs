@@ -1,0 +1,1 @@
+//! What follows from what: the intents that an event gives rise to.

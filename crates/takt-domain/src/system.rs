@@ -1,0 +1,54 @@
+//! Foreign facts, summed refusals, and the bookkeeping of intake and reactors.
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::ids::ColumnName;
+
+/// What is recorded beside the work itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A fact of a type that Takt does not understand: `dev.takt.foreign.recorded.v1`.
+    ForeignRecorded(ForeignRecorded),
+    /// Commands refused since the last sum: `dev.takt.refusals.summed.v1`.
+    RefusalsSummed(RefusalsSummed),
+    /// How far a reactor has come: `dev.takt.reactor.advanced.v1`.
+    ReactorAdvanced(ReactorAdvanced),
+}
+
+/// A fact of a type that Takt does not understand, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForeignRecorded {
+    /// The CloudEvents or CDEvents type.
+    pub kind: SmolStr,
+    /// The fact's own id.
+    pub fact_id: SmolStr,
+    /// The fact's data as it came.
+    pub data: serde_json::Value,
+}
+
+/// Refusals of one column for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    /// The column asked for, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<ColumnName>,
+    /// The unmet condition's code.
+    pub reason: SmolStr,
+    /// How many commands.
+    pub count: u64,
+}
+
+/// Commands refused since the last sum, at most one event in ten seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalsSummed {
+    /// One row for each column and reason.
+    pub refusals: Vec<Refusals>,
+}
+
+/// A reactor has answered everything up to a sequence of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReactorAdvanced {
+    /// The last sequence answered.
+    pub through: u64,
+}

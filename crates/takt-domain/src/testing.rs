@@ -1,0 +1,86 @@
+//! Test results, as suites report them.
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::ids::RunId;
+use crate::time::Span;
+
+/// What happened on the `tests` aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `dev.takt.tests.reported.v1`
+    Reported(Reported),
+}
+
+/// At which level a test looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// One unit.
+    Unit,
+    /// What the customer asked for.
+    Acceptance,
+    /// With the real neighbours.
+    Integration,
+    /// A plugin's stage.
+    Custom,
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseOutcome {
+    /// It passed.
+    Passed,
+    /// A definite no.
+    Failed,
+    /// Could not tell.
+    Errored,
+    /// It did not run.
+    Skipped,
+}
+
+/// One test. Its identity is suite, class and name together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    /// The suite.
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    pub suite: SmolStr,
+    /// The class or file.
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    pub class: SmolStr,
+    /// The name.
+    pub name: SmolStr,
+    /// How it ended.
+    pub outcome: CaseOutcome,
+    /// How long it took, in microseconds.
+    #[serde(default)]
+    pub duration: Span,
+    /// What it said when it did not pass, cut at 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<SmolStr>,
+}
+
+/// Results of one run of tests, or a part of them; the data of `dev.takt.report.test.v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The run that these results belong to; parts of one run are added up.
+    pub run: RunId,
+    /// The level.
+    pub level: Level,
+    /// The commit that was tested.
+    pub commit: SmolStr,
+    /// The tests.
+    #[serde(default)]
+    pub cases: Vec<Case>,
+}
+
+impl Reported {
+    /// Whether any test failed or errored.
+    pub fn is_broken(&self) -> bool {
+        self.cases
+            .iter()
+            .any(|case| matches!(case.outcome, CaseOutcome::Failed | CaseOutcome::Errored))
+    }
+}
