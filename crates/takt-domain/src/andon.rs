@@ -227,6 +227,8 @@ pub struct Acknowledged {
 pub struct AcknowledgementExpired {
     /// The alert.
     pub alert: AlertId,
+    /// The deadline that passed; also the event's time.
+    pub at: Time,
 }
 
 /// It has been unacknowledged for too long; the event's time is the deadline.
@@ -234,6 +236,8 @@ pub struct AcknowledgementExpired {
 pub struct Escalated {
     /// The alert.
     pub alert: AlertId,
+    /// The deadline that passed; also the event's time.
+    pub at: Time,
 }
 
 /// The condition behind a `stop` ended; the line stands until it is resolved.

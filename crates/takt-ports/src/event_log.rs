@@ -21,16 +21,15 @@ impl Subject {
     /// characters of base32 sha256, the whole id being in the envelope.
     pub fn of(stream: &StreamName, aggregate: &Aggregate) -> Self {
         let stream = token(stream.as_str());
-        let text = match aggregate {
-            Aggregate::Intake => format!("takt.log.$sys.intake.{stream}"),
-            Aggregate::Reactor(name) => format!("takt.log.$sys.reactor.{stream}.{}", token(name)),
-            other => {
-                let text = other.to_string();
-                match text.split_once('.') {
-                    Some((kind, id)) => format!("takt.log.{stream}.{kind}.{}", token(id)),
-                    None => format!("takt.log.{stream}.{text}"),
-                }
+        let text = aggregate.to_string();
+        let text = match (aggregate.is_system(), text.split_once('.')) {
+            (true, None) => format!("takt.log.$sys.{}.{stream}", text.trim_start_matches('$')),
+            (true, Some((kind, name))) => {
+                let kind = kind.trim_start_matches('$');
+                format!("takt.log.$sys.{kind}.{stream}.{}", token(name))
             }
+            (false, Some((kind, id))) => format!("takt.log.{stream}.{kind}.{}", token(id)),
+            (false, None) => format!("takt.log.{stream}.{text}"),
         };
         Self(text.into())
     }

@@ -1,1 +1,221 @@
-//! The rules as sentences.
+//! The line's rules as sentences.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Meta;
+use crate::ids::EventId;
+use crate::rejection::Rejection;
+
+const HOUR: Span = Span::from_secs(3600);
+
+fn at(second: i64) -> Time {
+    Time::EPOCH + Span::from_secs(second)
+}
+
+fn cause(kind: CauseKind) -> Cause {
+    Cause { kind, source: "ci".into(), id: "run-1".into() }
+}
+
+fn pull(kind: CauseKind, event: &str, second: i64) -> Order {
+    Order::Pull {
+        alert: format!("a-{second}").as_str().into(),
+        cause: cause(kind),
+        stage: None,
+        column: None,
+        trigger: Trigger { event: event.into(), at: at(second), summary: "it broke".into() },
+    }
+}
+
+fn ask(second: i64, order: Order) -> Command {
+    Command { asked: Asked { at: at(second), actor: "ann".into() }, order }
+}
+
+fn meta(time: Time) -> Meta {
+    Meta {
+        id: EventId::default(),
+        source: "urn:takt:test".into(),
+        subject: "".into(),
+        time,
+        recorded: time,
+        sequence: None,
+        actor: None,
+        causation: None,
+        correlation: None,
+        traceparent: None,
+        historical: false,
+        digest: None,
+    }
+}
+
+/// Decides and evolves a day of orders; returns the line and all events with their second.
+fn day(orders: &[(i64, Order)]) -> (Line, Vec<Event>) {
+    let mut line = Line::default();
+    let mut all = vec![];
+    for (second, order) in orders {
+        for event in decide(&line, ask(*second, order.clone())).unwrap() {
+            line = evolve(line, &meta(at(*second)), &event);
+            all.push(event);
+        }
+    }
+    (line, all)
+}
+
+fn kinds(events: &[Event]) -> Vec<&'static str> {
+    events
+        .iter()
+        .map(|event| match event {
+            Event::Pulled(_) => "pulled",
+            Event::Joined(_) => "joined",
+            Event::Acknowledged(_) => "acknowledged",
+            Event::AcknowledgementExpired(_) => "expired",
+            Event::Escalated(_) => "escalated",
+            Event::ConditionCleared(_) => "cleared",
+            Event::Resolved(_) => "resolved",
+        })
+        .collect()
+}
+
+fn fixed(alert: &str) -> Order {
+    Order::Resolve {
+        alert: alert.into(),
+        category: Category::Fixed,
+        cause: "a wrong port".into(),
+        countermeasure: "a test of the port".into(),
+    }
+}
+
+#[test]
+fn the_same_cause_pulls_once_and_then_joins() {
+    let (line, events) = day(&[
+        (1, pull(CauseKind::Test, "e1", 1)),
+        (2, pull(CauseKind::Test, "e2", 2)),
+        (3, pull(CauseKind::Test, "e2", 2)),
+    ]);
+    assert_eq!(kinds(&events), ["pulled", "joined"]);
+    assert!(line.is_stopped());
+}
+
+#[test]
+fn only_a_stop_stops_the_line() {
+    for (kind, stopped) in [
+        (CauseKind::Test, true),
+        (CauseKind::Pipeline, true),
+        (CauseKind::Deployment, true),
+        (CauseKind::Rollback, true),
+        (CauseKind::Incident, true),
+        (CauseKind::Person, true),
+        (CauseKind::WipLimit, false),
+        (CauseKind::TimeLimit, false),
+        (CauseKind::Drift, false),
+    ] {
+        assert_eq!(day(&[(1, pull(kind, "e1", 1))]).0.is_stopped(), stopped, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_trigger_after_the_resolve_opens_a_new_alert_and_one_before_it_does_not() {
+    let start = [(1, pull(CauseKind::Test, "e1", 1)), (10, fixed("a-1"))];
+    let late = [&start[..], &[(11, pull(CauseKind::Test, "e2", 10))]].concat();
+    assert_eq!(kinds(&day(&late).1), ["pulled", "resolved"]);
+    let new = [&start[..], &[(11, pull(CauseKind::Test, "e2", 11))]].concat();
+    assert_eq!(kinds(&day(&new).1), ["pulled", "resolved", "pulled"]);
+}
+
+#[test]
+fn a_warning_ends_with_its_condition_and_a_stop_is_only_marked() {
+    let clear = |kind| Order::Clear { cause: cause(kind), at: at(5) };
+    let (line, events) =
+        day(&[(1, pull(CauseKind::WipLimit, "e1", 1)), (5, clear(CauseKind::WipLimit))]);
+    assert_eq!((kinds(&events), line.open.len()), (vec!["pulled", "resolved"], 0));
+    let (line, events) = day(&[
+        (1, pull(CauseKind::Test, "e1", 1)),
+        (5, clear(CauseKind::Test)),
+        (6, clear(CauseKind::Test)),
+    ]);
+    assert_eq!((kinds(&events), line.is_stopped()), (vec!["pulled", "cleared"], true));
+}
+
+#[test]
+fn clearing_what_is_not_open_is_no_event() {
+    let clear = Order::Clear { cause: cause(CauseKind::Test), at: at(5) };
+    assert_eq!(decide(&Line::default(), ask(5, clear)), Ok(vec![]));
+}
+
+#[test]
+fn a_resolve_says_what_it_was_and_people_do_not_say_cleared() {
+    let (line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1))]);
+    for (category, cause, field) in
+        [(Category::Fixed, " ", "cause"), (Category::Cleared, "it went away", "category")]
+    {
+        let order = Order::Resolve {
+            alert: "a-1".into(),
+            category,
+            cause: cause.into(),
+            countermeasure: "".into(),
+        };
+        let rejection = decide(&line, ask(2, order)).unwrap_err();
+        let Rejection::Invalid { field: named, .. } = rejection else { panic!("{rejection}") };
+        assert_eq!(named, field);
+    }
+}
+
+#[test]
+fn an_alert_that_is_not_open_is_not_found_by_its_name() {
+    let hold = Order::Acknowledge { alert: "a-9".into(), hold: HOUR };
+    for order in [fixed("a-9"), hold] {
+        let rejection = decide(&Line::default(), ask(1, order)).unwrap_err();
+        assert_eq!(rejection.to_string(), "open alert `a-9` does not exist");
+    }
+}
+
+#[test]
+fn an_acknowledgement_holds_for_a_time_above_zero() {
+    let (line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1))]);
+    let order = Order::Acknowledge { alert: "a-1".into(), hold: Span::ZERO };
+    assert!(decide(&line, ask(2, order)).is_err());
+}
+
+#[test]
+fn nobody_is_escalated_to_while_somebody_looks_after_it() {
+    let ack = Order::Acknowledge { alert: "a-1".into(), hold: HOUR };
+    let wake = Order::Wake { escalate_after: Span::from_secs(60) };
+    let (line, events) =
+        day(&[(1, pull(CauseKind::Test, "e1", 1)), (2, ack), (3599, wake.clone())]);
+    assert_eq!(kinds(&events), ["pulled", "acknowledged"]);
+    assert_eq!(due(&line, Span::from_secs(60)), Some(at(3602)));
+    // A day of downtime: both deadlines have passed, and both are told in one go.
+    let told = decide(&line, ask(86_400, wake)).unwrap();
+    assert_eq!(kinds(&told), ["expired", "escalated"]);
+}
+
+proptest! {
+    #[test]
+    fn what_is_due_is_told_once_however_the_clock_steps(
+        steps in prop::collection::vec(-3600_i64..7200, 1..60),
+    ) {
+        let ack = Order::Acknowledge { alert: "a-1".into(), hold: HOUR };
+        let escalate_after = Span::from_secs(600);
+        let (mut line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1)), (2, ack)]);
+        let mut now = 2;
+        let mut latest = now;
+        let mut told = vec![];
+        for step in steps {
+            now += step;
+            latest = latest.max(now);
+            for event in decide(&line, ask(now, Order::Wake { escalate_after })).unwrap() {
+                line = evolve(line, &meta(at(now)), &event);
+                told.push(event);
+            }
+        }
+        let expected: &[&str] = match latest {
+            ..3602 => &[],
+            3602..4202 => &["expired"],
+            4202.. => &["expired", "escalated"],
+        };
+        prop_assert_eq!(kinds(&told), expected);
+        if latest >= 4202 {
+            prop_assert_eq!(due(&line, escalate_after), None);
+        }
+    }
+}
