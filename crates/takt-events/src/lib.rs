@@ -1,1 +1,9 @@
-//! The language of the log: type to struct, CloudEvents JSON, upcasters, golden corpus; pure.
+//! The language of the log: type to struct, CloudEvents JSON, golden corpus; pure.
+
+mod dictionary;
+mod digest;
+mod envelope;
+
+pub use dictionary::{TYPES, type_of};
+pub use digest::{content_digest, text_digest};
+pub use envelope::{DecodeError, decode, encode};
