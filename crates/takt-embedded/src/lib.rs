@@ -1,1 +1,15 @@
-//! The ports on files, for one machine: segment log, dead letters, leases.
+//! The ports on files, for one machine: the segment log.
+
+mod disk;
+mod error;
+mod frame;
+mod index;
+mod log;
+mod recovery;
+mod segment;
+mod verify;
+mod writer;
+
+pub use error::OpenError;
+pub use log::{EmbeddedLog, Settings};
+pub use verify::Verified;
