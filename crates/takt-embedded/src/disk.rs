@@ -6,6 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(crate) mod sim;
+
 /// A folder of files without subfolders.
 pub(crate) trait Disk: Send + Sync {
     /// The names of all files.
