@@ -1,1 +1,16 @@
 //! The read models and metrics: pure folds over the log.
+//!
+//! [`World`] is the whole read side; [`lead_time`], [`cycle_time`] and [`board_view`] are computed
+//! from a board when they are asked for, so that no metric has a state of its own to go stale.
+
+mod board_view;
+mod history;
+mod lead_time;
+mod rows;
+mod world;
+
+pub use board_view::{BoardView, CardView, ColumnView, board_view, column_order};
+pub use history::{AlertHistory, AlertRecord, Change, Deployment, Resolution, StreamView, TestRun};
+pub use lead_time::{LeadTime, Quality, Window, cycle_time, lead_time};
+pub use rows::{Loading, RowError};
+pub use world::World;

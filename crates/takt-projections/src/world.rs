@@ -1,0 +1,250 @@
+//! The whole read side: every value stream, and where the log stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use takt_domain::andon;
+use takt_domain::board::{self, Board};
+use takt_domain::deployment;
+use takt_domain::policy;
+use takt_domain::system;
+use takt_domain::{
+    Aggregate, BoardId, CardId, Event, EventId, Recorded, StreamName, change, stream, testing,
+};
+
+use crate::history::{CHANGES, Change, DEPLOYMENTS, StreamView, TEST_RUNS, TestRun};
+use crate::rows::Key;
+
+/// All value streams, folded up to `seq`.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// By name.
+    pub streams: BTreeMap<StreamName, StreamView>,
+    /// The last sequence folded in; 0 = nothing yet.
+    pub seq: u64,
+    pub(crate) identities: BTreeMap<EventId, u64>,
+    pub(crate) heads: BTreeMap<StreamName, BTreeMap<Aggregate, u64>>,
+    pub(crate) dirty: BTreeSet<Key>,
+    pub(crate) unsaved: Vec<(EventId, u64)>,
+}
+
+impl World {
+    /// Where an event stands in the log, if it is there.
+    pub fn sequence_of(&self, id: &EventId) -> Option<u64> {
+        self.identities.get(id).copied()
+    }
+
+    /// The last sequence of an aggregate; 0 if it has none.
+    pub fn head_of(&self, stream: &StreamName, aggregate: &Aggregate) -> u64 {
+        let heads = self.heads.get(stream);
+        heads.and_then(|heads| heads.get(aggregate)).copied().unwrap_or(0)
+    }
+
+    /// Takes an entry of the log in; total. An entry that has been folded before changes nothing.
+    pub fn apply(&mut self, recorded: &Recorded) {
+        if recorded.seq <= self.seq {
+            return;
+        }
+        self.seq = recorded.seq;
+        self.identities.entry(recorded.meta.id).or_insert(recorded.seq);
+        self.unsaved.push((recorded.meta.id, recorded.seq));
+        let heads = self.heads.entry(recorded.stream.clone()).or_default();
+        let is_first = heads.insert(recorded.aggregate.clone(), recorded.seq).is_none();
+        let name = &recorded.stream;
+        self.dirty.insert(Key::Head(name.clone(), recorded.aggregate.to_string().into()));
+        // An unknown event makes no stream: what cannot be read belongs to nobody.
+        if matches!(recorded.event, Event::Unknown(_)) && !self.streams.contains_key(name) {
+            return;
+        }
+        if !self.streams.contains_key(name) {
+            // The rows that every stream has, so that a stream loaded from rows is whole.
+            self.dirty.extend([Key::Stream, Key::Line, Key::Refusals].map(|key| key(name.clone())));
+        }
+        let view = self.streams.entry(name.clone()).or_default();
+        let mut fold = Fold { view, dirty: &mut self.dirty, recorded };
+        fold.event(is_first);
+        fold.react();
+    }
+}
+
+/// One event being folded into its stream.
+struct Fold<'a> {
+    view: &'a mut StreamView,
+    dirty: &'a mut BTreeSet<Key>,
+    recorded: &'a Recorded,
+}
+
+impl Fold<'_> {
+    fn mark(&mut self, key: impl FnOnce(StreamName) -> Key) {
+        self.dirty.insert(key(self.recorded.stream.clone()));
+    }
+
+    fn event(&mut self, is_first: bool) {
+        let recorded = self.recorded;
+        if recorded.aggregate == Aggregate::Line {
+            self.view.line_seq = recorded.seq;
+            self.mark(Key::Line);
+        }
+        match &recorded.event {
+            Event::Stream(event) => self.stream(event),
+            Event::Board(event) => self.board(event),
+            Event::Andon(event) => self.andon(event),
+            Event::Testing(testing::Event::Reported(event)) => self.tests(event),
+            Event::Change(change::Event::Reported(event)) => self.change(event, is_first),
+            Event::Deployment(event) => self.deployment(event),
+            Event::System(event) => self.system(event),
+            Event::Unknown(_) => {}
+        }
+    }
+
+    fn stream(&mut self, event: &stream::Event) {
+        self.view.state = stream::evolve(std::mem::take(&mut self.view.state), event);
+        if matches!(event, stream::Event::Created(_)) {
+            self.view.created_at.get_or_insert(self.recorded.meta.time);
+            self.view.boards.entry(BoardId::main()).or_default();
+            self.mark(|stream| Key::Columns(stream, BoardId::main()));
+        }
+        self.mark(Key::Stream);
+    }
+
+    fn board(&mut self, event: &board::Event) {
+        let Aggregate::Board(id) = &self.recorded.aggregate else { return };
+        let slot = Arc::make_mut(self.view.boards.entry(id.clone()).or_default());
+        *slot = board::evolve(std::mem::take(slot), &self.recorded.meta, event);
+        match touched(event) {
+            Touched::Card(card) => {
+                self.mark(|stream| Key::Card(stream, id.clone(), card.clone()));
+            }
+            Touched::Columns => {}
+            Touched::Everything => {
+                let cards: Vec<CardId> = slot.cards.keys().cloned().collect();
+                for card in cards {
+                    self.mark(|stream| Key::Card(stream, id.clone(), card));
+                }
+            }
+        }
+        self.mark(|stream| Key::Columns(stream, id.clone()));
+    }
+
+    fn andon(&mut self, event: &andon::Event) {
+        let line = Arc::make_mut(&mut self.view.line);
+        *line = andon::evolve(std::mem::take(line), &self.recorded.meta, event);
+        let alert = self.view.alerts.apply(&self.recorded.meta, event);
+        self.mark(Key::Line);
+        self.mark(|stream| Key::Alert(stream, alert));
+    }
+
+    fn tests(&mut self, event: &testing::Reported) {
+        let order = self.recorded.meta.order();
+        let tests = &mut self.view.tests;
+        let new = || TestRun::new(order.clone(), event);
+        tests.entry(event.run.clone()).or_insert_with(new).add(order.clone(), event);
+        let oldest = (tests.len() > TEST_RUNS)
+            .then(|| tests.iter().min_by_key(|(_, run)| run.order.clone()))
+            .flatten()
+            .map(|(id, _)| id.clone());
+        self.mark(|stream| Key::Test(stream, event.run.clone()));
+        if let Some(oldest) = oldest {
+            self.view.tests.remove(&oldest);
+            self.mark(|stream| Key::Test(stream, oldest));
+        }
+    }
+
+    fn change(&mut self, event: &change::Reported, is_first: bool) {
+        let order = self.recorded.meta.order();
+        self.view.changes_count += u64::from(is_first);
+        self.mark(Key::Stream);
+        let changes = &mut self.view.changes;
+        if changes.get(&event.change).is_some_and(|known| known.order >= order) {
+            return;
+        }
+        changes.insert(event.change.clone(), Change::new(order, event));
+        let oldest = (changes.len() > CHANGES)
+            .then(|| changes.iter().min_by_key(|(_, change)| change.order.clone()))
+            .flatten()
+            .map(|(id, _)| id.clone());
+        self.mark(|stream| Key::Change(stream, event.change.clone()));
+        if let Some(oldest) = oldest {
+            self.view.changes.remove(&oldest);
+            self.mark(|stream| Key::Change(stream, oldest));
+        }
+    }
+
+    fn deployment(&mut self, event: &deployment::Event) {
+        match event {
+            deployment::Event::DeploymentReported(it) => {
+                let order = self.recorded.meta.order();
+                self.view.deployments.insert(order.clone(), it.into());
+                self.mark(|stream| Key::Deployment(stream, order));
+                if self.view.deployments.len() > DEPLOYMENTS
+                    && let Some((oldest, _)) = self.view.deployments.pop_first()
+                {
+                    self.mark(|stream| Key::Deployment(stream, oldest));
+                }
+            }
+            // Their meaning for the line comes out of `react`; nothing is asked of them yet.
+            deployment::Event::PipelineReported(_)
+            | deployment::Event::EnvironmentReported(_)
+            | deployment::Event::IncidentReported(_) => {}
+        }
+    }
+
+    fn system(&mut self, event: &system::Event) {
+        match event {
+            system::Event::ForeignRecorded(_) => {}
+            system::Event::RefusalsSummed(sum) => {
+                for row in &sum.refusals {
+                    let key = (row.column.clone(), row.reason.clone());
+                    let count = self.view.refusals.entry(key).or_default();
+                    *count = count.saturating_add(row.count);
+                }
+                self.mark(Key::Refusals);
+            }
+            system::Event::ReactorAdvanced(it) => {
+                let waiting = self.view.pending.split_off(&it.through.saturating_add(1));
+                let answered = std::mem::replace(&mut self.view.pending, waiting);
+                for seq in answered.into_keys() {
+                    self.mark(|stream| Key::Pending(stream, seq));
+                }
+            }
+        }
+    }
+
+    fn react(&mut self) {
+        let board: Option<&Board> = if let Aggregate::Board(id) = &self.recorded.aggregate {
+            self.view.boards.get(id).map(Arc::as_ref)
+        } else {
+            None
+        };
+        let intents = policy::react(board, self.recorded);
+        if !intents.is_empty() {
+            self.view.pending.insert(self.recorded.seq, intents);
+            let seq = self.recorded.seq;
+            self.mark(|stream| Key::Pending(stream, seq));
+        }
+    }
+}
+
+/// What of a board an event may change beside its columns and counts.
+enum Touched<'a> {
+    Card(&'a CardId),
+    Columns,
+    Everything,
+}
+
+const fn touched(event: &board::Event) -> Touched<'_> {
+    use board::Event as E;
+    match event {
+        E::ColumnSet(_) | E::ColumnReported(_) => Touched::Columns,
+        E::CardAdded(it) => Touched::Card(&it.card),
+        E::CardMoved(it) => Touched::Card(&it.card),
+        E::CardReported(it) => Touched::Card(&it.card),
+        E::CardBlocked(it) => Touched::Card(&it.card),
+        E::CardUnblocked(it) => Touched::Card(&it.card),
+        E::CardDeleted(it) => Touched::Card(&it.card),
+        E::CardOverdue(it) => Touched::Card(&it.card),
+        E::GatePassed(it) => Touched::Card(&it.card),
+        // Rare, and free to look at every card.
+        E::ImportClosed(_) => Touched::Everything,
+    }
+}
