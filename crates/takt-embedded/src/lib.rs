@@ -1,5 +1,6 @@
-//! The ports on files, for one machine: the segment log.
+//! The ports on files, for one machine: the segment log and the dead letters.
 
+mod dead_letters;
 mod disk;
 mod error;
 mod frame;
@@ -10,6 +11,7 @@ mod segment;
 mod verify;
 mod writer;
 
+pub use dead_letters::EmbeddedDeadLetters;
 pub use error::OpenError;
 pub use log::{EmbeddedLog, Settings};
 pub use verify::Verified;
