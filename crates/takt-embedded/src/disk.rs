@@ -53,7 +53,11 @@ pub(crate) struct RealDisk {
 impl RealDisk {
     /// The folder, made if it is missing.
     pub(crate) fn new(folder: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&folder)?;
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder)?;
+            // The folder's own name must survive a power loss as well.
+            File::open(folder.join(".."))?.sync_all()?;
+        }
         Ok(Self { folder })
     }
 
