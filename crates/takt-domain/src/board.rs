@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-pub use decide::{Evidence, decide, due};
+pub use decide::{Evidence, decide, due, event_time};
 pub use evolve::evolve;
 
 use crate::event::OrderKey;
@@ -356,8 +356,8 @@ pub struct Column {
     pub order_reported: Latest<Option<i32>>,
     /// The earliest time a fact spoke of it.
     pub first_seen: Option<Time>,
-    /// Made by a card's move and nothing else: the board shows it as unplanned.
-    pub unplanned: bool,
+    /// Whether a fact has reported it as a column.
+    pub reported: bool,
     /// The WIP limit.
     pub wip_limit: WipLimit,
     /// How long a card may stay.

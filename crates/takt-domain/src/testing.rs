@@ -27,6 +27,18 @@ pub enum Level {
     Custom,
 }
 
+impl Level {
+    /// Its name, as in JSON and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Acceptance => "acceptance",
+            Self::Integration => "integration",
+            Self::Custom => "custom",
+        }
+    }
+}
+
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +51,13 @@ pub enum CaseOutcome {
     Errored,
     /// It did not run.
     Skipped,
+}
+
+impl CaseOutcome {
+    /// Whether it pulls the Andon.
+    pub const fn is_broken(self) -> bool {
+        matches!(self, Self::Failed | Self::Errored)
+    }
 }
 
 /// One test. Its identity is suite, class and name together.
@@ -79,8 +98,6 @@ pub struct Reported {
 impl Reported {
     /// Whether any test failed or errored.
     pub fn is_broken(&self) -> bool {
-        self.cases
-            .iter()
-            .any(|case| matches!(case.outcome, CaseOutcome::Failed | CaseOutcome::Errored))
+        self.cases.iter().any(|case| case.outcome.is_broken())
     }
 }

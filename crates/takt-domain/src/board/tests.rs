@@ -1,1 +1,356 @@
-//! The rules as sentences.
+//! The board's rules as sentences.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::andon::{Alert, Cause, CauseKind, Effect, Line};
+use crate::event::Meta;
+use crate::ids::EventId;
+use crate::rejection::Rejection;
+use crate::stream::Strictness;
+
+fn at(second: i64) -> Time {
+    Time::EPOCH + Span::from_secs(second)
+}
+
+fn meta(id: u128, second: i64) -> Meta {
+    Meta {
+        id: EventId(uuid::Uuid::from_u128(id)),
+        source: "test".into(),
+        subject: "".into(),
+        time: at(second),
+        recorded: at(second),
+        sequence: None,
+        actor: None,
+        causation: None,
+        correlation: None,
+        traceparent: None,
+        historical: false,
+        digest: None,
+    }
+}
+
+fn column(name: &str) -> ColumnSet {
+    ColumnSet {
+        column: name.into(),
+        kind: None,
+        order: None,
+        wip_limit: None,
+        time_limit: None,
+        stage: None,
+    }
+}
+
+fn hard(name: &str, cards: u32) -> Order {
+    let wip_limit = Some(WipLimit { cards, policy: WipPolicy::Hard });
+    Order::SetColumn(ColumnSet { wip_limit, ..column(name) })
+}
+
+fn done(name: &str) -> Order {
+    Order::SetColumn(ColumnSet { kind: Some(ColumnKind::Done), ..column(name) })
+}
+
+fn add(card: &str) -> Order {
+    Order::AddCard { card: card.into(), column: None, details: Details::default() }
+}
+
+fn to(card: &str, column: &str) -> Order {
+    Order::MoveCard { card: card.into(), column: column.into() }
+}
+
+fn seen(card: &str, column: &str) -> CardReported {
+    CardReported {
+        card: card.into(),
+        column: Some(column.into()),
+        details: Details::default(),
+        blocked: None,
+        reason: None,
+        deleted: false,
+    }
+}
+
+fn on(line: &Line) -> Evidence<'_> {
+    Evidence { line, line_seq: 0, line_policy: Strictness::Require }
+}
+
+fn ask(board: &Board, second: i64, order: Order) -> Result<Vec<Event>, Rejection> {
+    let asked = Asked { at: at(second), actor: "ann".into() };
+    decide(board, on(&Line::default()), Command { asked, order })
+}
+
+/// Decides and evolves orders one second apart, starting at second 1.
+fn given(orders: impl IntoIterator<Item = Order>) -> Board {
+    let mut board = Board::default();
+    for (second, order) in (1..).zip(orders) {
+        for event in ask(&board, second, order).unwrap() {
+            board = evolve(board, &meta(second as u128, second), &event);
+        }
+    }
+    board
+}
+
+fn codes(result: Result<Vec<Event>, Rejection>) -> Vec<&'static str> {
+    match result {
+        Err(Rejection::Refused(unmet)) => unmet.iter().map(|one| one.code).collect(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn stopped(stage: Option<&str>) -> Line {
+    let alert = Alert {
+        effect: Effect::Stop,
+        cause: Cause { kind: CauseKind::Test, source: "ci".into(), id: "1".into() },
+        stage: stage.map(Into::into),
+        column: None,
+        pulled_at: at(0),
+        summary: "2 tests failed".into(),
+        events: vec![],
+        acknowledged: None,
+        unattended_since: at(0),
+        escalated: false,
+        cleared: false,
+    };
+    Line { open: [("a-1".into(), alert)].into(), ..Line::default() }
+}
+
+#[test]
+fn a_full_column_refuses_the_next_card_with_its_count_and_limit() {
+    let board = given([hard("todo", 9), hard("doing", 1), add("a"), add("b"), to("a", "doing")]);
+    let rejection = ask(&board, 9, to("b", "doing")).unwrap_err();
+    assert_eq!(rejection.to_string(), "column `doing` is full: 1 cards, hard limit 1");
+    assert_eq!(codes(ask(&board, 9, to("b", "doing"))), ["wip_limit"]);
+}
+
+#[test]
+fn a_new_card_goes_into_the_first_column_and_needs_one() {
+    assert_eq!(codes(ask(&Board::default(), 1, add("a"))), ["no_columns"]);
+    let board = given([hard("todo", 9), hard("doing", 1), add("a")]);
+    assert_eq!(board.cards[&CardId::from("a")].place(), Some(&"todo".into()));
+    assert_eq!(codes(ask(&board, 4, add("a"))), ["card_exists"]);
+}
+
+#[test]
+fn a_move_to_where_the_card_is_already_is_no_event() {
+    let board = given([hard("todo", 1), add("a")]);
+    assert_eq!(ask(&board, 3, to("a", "todo")), Ok(vec![]));
+}
+
+#[test]
+fn what_is_not_there_is_not_found_by_its_name() {
+    let board = given([hard("todo", 9), add("a")]);
+    for (order, message) in [
+        (to("z", "todo"), "card `z` does not exist"),
+        (to("a", "nowhere"), "column `nowhere` does not exist"),
+        (Order::Delete { card: "z".into() }, "card `z` does not exist"),
+    ] {
+        assert_eq!(ask(&board, 3, order).unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn a_deleted_card_is_off_the_board_and_may_come_back() {
+    let board = given([hard("todo", 1), add("a"), Order::Delete { card: "a".into() }, add("a")]);
+    assert_eq!(board.count(&"todo".into()), 1);
+}
+
+#[test]
+fn a_limit_of_zero_and_a_negative_time_are_invalid() {
+    let time_limit = Some(Span::from_secs(-1));
+    for order in [hard("todo", 0), Order::SetColumn(ColumnSet { time_limit, ..column("todo") })] {
+        let rejection = ask(&Board::default(), 1, order).unwrap_err();
+        assert!(matches!(rejection, Rejection::Invalid { .. }), "{rejection}");
+    }
+}
+
+#[test]
+fn lowering_a_limit_below_the_count_is_allowed_and_the_column_is_over() {
+    let board = given([hard("todo", 3), add("a"), add("b"), hard("todo", 1)]);
+    assert!(board.is_over(&"todo".into()));
+}
+
+#[test]
+fn a_fact_enters_any_column_and_commands_are_refused_until_there_is_room() {
+    let mut board = given([hard("todo", 9), hard("doing", 1), add("a")]);
+    for n in 0..2 {
+        let event = Event::CardReported(seen(&format!("f{n}"), "doing"));
+        board = evolve(board, &meta(100 + n, 50), &event);
+    }
+    assert_eq!(board.count(&"doing".into()), 2);
+    assert_eq!(codes(ask(&board, 60, to("a", "doing"))), ["wip_limit"]);
+}
+
+#[test]
+fn a_fact_about_an_unknown_column_makes_it_at_the_end_unplanned() {
+    let board = given([hard("todo", 9)]);
+    let board = evolve(board, &meta(9, 9), &Event::CardReported(seen("a", "limbo")));
+    let names: Vec<&str> = board.column_order().iter().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["todo", "limbo"]);
+    assert!(board.columns[&ColumnName::from("limbo")].is_unplanned());
+}
+
+#[test]
+fn a_late_older_fact_changes_history_and_not_the_place() {
+    let board = given([hard("todo", 9), hard("doing", 9), add("a"), to("a", "doing")]);
+    let board = evolve(board, &meta(9, -5), &Event::CardReported(seen("a", "todo")));
+    let card = &board.cards[&CardId::from("a")];
+    assert_eq!(card.place(), Some(&"doing".into()));
+    assert_eq!(card.first_seen(), Some(at(-5)));
+}
+
+#[test]
+fn a_stopped_line_keeps_cards_out_of_done_and_says_which_alert() {
+    let board = given([hard("todo", 9), done("done"), add("a")]);
+    let line = stopped(None);
+    let asked = Asked { at: at(9), actor: "ann".into() };
+    let command = Command { asked, order: to("a", "done") };
+    let rejection = decide(&board, on(&line), command.clone()).unwrap_err();
+    assert_eq!(rejection.to_string(), "the line is stopped by alert `a-1`: 2 tests failed");
+    assert!(rejection.remedies()[0].starts_with("`takt andon resolve a-1"));
+    let off = Evidence { line_policy: Strictness::Off, ..on(&line) };
+    assert_eq!(decide(&board, off, command).unwrap().len(), 1);
+}
+
+#[test]
+fn a_move_past_a_stage_is_held_by_an_alert_of_that_stage_only() {
+    let staged = Order::SetColumn(ColumnSet { stage: Some("unit".into()), ..column("test") });
+    let board = given([hard("todo", 9), staged, hard("ship", 9), add("a")]);
+    let try_with = |stage| {
+        let asked = Asked { at: at(9), actor: "ann".into() };
+        decide(&board, on(&stopped(stage)), Command { asked, order: to("a", "ship") })
+    };
+    assert_eq!(codes(try_with(Some("unit"))), ["line_stopped"]);
+    let events = try_with(Some("acceptance")).unwrap();
+    assert!(matches!(events[..], [Event::CardMoved(_), Event::GatePassed(_)]), "{events:?}");
+}
+
+#[test]
+fn every_unmet_condition_is_told_at_once() {
+    let wip_limit = Some(WipLimit { cards: 1, policy: WipPolicy::Hard });
+    let full = ColumnSet { kind: Some(ColumnKind::Done), wip_limit, ..column("done") };
+    let orders = [hard("todo", 9), Order::SetColumn(full), add("a"), add("b"), to("a", "done")];
+    let board = given(orders);
+    let asked = Asked { at: at(9), actor: "ann".into() };
+    let refused = decide(&board, on(&stopped(None)), Command { asked, order: to("b", "done") });
+    assert_eq!(codes(refused), ["wip_limit", "line_stopped"]);
+}
+
+#[test]
+fn a_stay_begun_by_a_historical_fact_never_fires_its_time_limit() {
+    let limit = Some(Span::from_secs(10));
+    let board = given([Order::SetColumn(ColumnSet { time_limit: limit, ..column("todo") })]);
+    let historical = Meta { historical: true, ..meta(9, 2) };
+    let old = evolve(board.clone(), &historical, &Event::CardReported(seen("a", "todo")));
+    assert_eq!(due(&old), None);
+    let live = evolve(board, &meta(9, 2), &Event::CardReported(seen("a", "todo")));
+    assert_eq!(due(&live), Some(at(12)));
+}
+
+#[test]
+fn a_command_is_dated_after_the_cards_latest_move() {
+    let board = given([hard("todo", 9), add("a")]);
+    assert_eq!(event_time(&board, &"a".into(), at(1)), at(2) + Span::from_micros(1));
+    assert_eq!(event_time(&board, &"a".into(), at(99)), at(99));
+}
+
+const COLUMNS: [&str; 3] = ["todo", "doing", "done"];
+
+fn facts() -> impl Strategy<Value = Vec<(Meta, Event)>> {
+    let fact = (0..4_usize, 0..3_usize, -3_i64..20, 0..8_u8);
+    prop::collection::vec(fact, 1..40).prop_map(|rows| {
+        let fact = |(n, (card, column, second, twist)): (usize, (usize, usize, i64, u8))| {
+            let report = CardReported {
+                blocked: (twist == 1).then_some(true),
+                deleted: twist == 2,
+                details: Details {
+                    title: (twist == 3).then(|| format!("t{n}").into()),
+                    ..Details::default()
+                },
+                ..seen(&format!("c{card}"), COLUMNS[column])
+            };
+            let event = match twist {
+                4 => Event::ColumnReported(ColumnReported {
+                    column: COLUMNS[column].into(),
+                    kind: Some(ColumnKind::Done),
+                    order: Some(card as i32),
+                }),
+                _ => Event::CardReported(report),
+            };
+            (meta(n as u128 + 1, second), event)
+        };
+        rows.into_iter().enumerate().map(fact).collect()
+    })
+}
+
+fn fold<'a>(facts: impl IntoIterator<Item = &'a (Meta, Event)>) -> Board {
+    facts.into_iter().fold(Board::default(), |board, (meta, event)| evolve(board, meta, event))
+}
+
+fn counted(board: &Board) -> BTreeMap<ColumnName, u32> {
+    let mut counts = BTreeMap::new();
+    for place in board.cards.values().filter_map(Card::place) {
+        *counts.entry(place.clone()).or_default() += 1;
+    }
+    counts
+}
+
+proptest! {
+    #[test]
+    fn facts_in_any_order_and_doubled_make_the_same_board(
+        (facts, shuffled) in facts().prop_flat_map(|facts| {
+            let doubled: Vec<_> = facts.iter().chain(&facts).cloned().collect();
+            (Just(facts), Just(doubled).prop_shuffle())
+        })
+    ) {
+        let board = fold(&facts);
+        prop_assert_eq!(&fold(&shuffled), &board);
+        prop_assert_eq!(counted(&board), board.counts);
+    }
+
+    #[test]
+    fn no_command_enters_a_column_at_or_above_its_hard_limit(
+        steps in prop::collection::vec((0..6_usize, 0..3_usize, any::<bool>()), 1..120),
+    ) {
+        let mut board = given([hard("todo", 2), hard("doing", 1), hard("done", 3)]);
+        for (n, (card, column, by_fact)) in (10..).zip(steps) {
+            let (card, column) = (format!("c{card}"), COLUMNS[column]);
+            let before = board.clone();
+            let events = if by_fact {
+                vec![Event::CardReported(seen(&card, column))]
+            } else {
+                let name = Some(column.into());
+                let add = Order::AddCard { card: card.as_str().into(), column: name, details: Details::default() };
+                let accepted = ask(&board, n, add).or_else(|_| ask(&board, n, to(&card, column)));
+                accepted.unwrap_or_default()
+            };
+            for event in &events {
+                board = evolve(board, &meta(n as u128, n), event);
+            }
+            let name = ColumnName::from(column);
+            let full = before.count(&name) >= before.columns[&name].wip_limit.cards;
+            prop_assert!(by_fact || !full || events.is_empty(), "entered a full column: {events:?}");
+        }
+    }
+
+    #[test]
+    fn a_breach_is_told_once_across_downtime_and_clock_steps(
+        steps in prop::collection::vec(-3600_i64..7200, 1..40),
+    ) {
+        let limit = Some(Span::from_secs(3600));
+        let mut board = given([
+            Order::SetColumn(ColumnSet { time_limit: limit, ..column("todo") }),
+            add("a"),
+            add("b"),
+        ]);
+        let (mut now, mut latest, mut told) = (3, 3, vec![]);
+        for (n, step) in (10..).zip(steps) {
+            now += step;
+            latest = latest.max(now);
+            for event in ask(&board, now, Order::Wake).unwrap() {
+                board = evolve(board, &meta(n, now), &event);
+                told.push(event);
+            }
+        }
+        let expected = [3602, 3603].iter().filter(|deadline| **deadline <= latest).count();
+        prop_assert_eq!(told.len(), expected);
+    }
+}
