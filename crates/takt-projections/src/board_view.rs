@@ -85,7 +85,7 @@ pub fn board_view(board: &Board, now: Time) -> BoardView {
             wip_limit: column.wip_limit,
             count,
             over: limited && count > column.wip_limit.cards,
-            unplanned: column.unplanned,
+            unplanned: column.is_unplanned(),
             time_limit: column.time_limit,
             stage: column.stage.clone(),
             cards,

@@ -9,7 +9,8 @@ use takt_domain::deployment;
 use takt_domain::policy;
 use takt_domain::system;
 use takt_domain::{
-    Aggregate, BoardId, CardId, Event, EventId, Recorded, StreamName, change, stream, testing,
+    Aggregate, BoardId, CardId, ColumnName, Event, EventId, Recorded, StreamName, change, stream,
+    testing,
 };
 
 use crate::history::{CHANGES, Change, DEPLOYMENTS, StreamView, TEST_RUNS, TestRun};
@@ -61,7 +62,7 @@ impl World {
             self.dirty.extend([Key::Stream, Key::Line, Key::Refusals].map(|key| key(name.clone())));
         }
         let view = self.streams.entry(name.clone()).or_default();
-        let mut fold = Fold { view, dirty: &mut self.dirty, recorded };
+        let mut fold = Fold { view, dirty: &mut self.dirty, recorded, before: None };
         fold.event(is_first);
         fold.react();
     }
@@ -72,6 +73,8 @@ struct Fold<'a> {
     view: &'a mut StreamView,
     dirty: &'a mut BTreeSet<Key>,
     recorded: &'a Recorded,
+    /// Where the event's card was until then, if it is about one.
+    before: Option<ColumnName>,
 }
 
 impl Fold<'_> {
@@ -110,6 +113,9 @@ impl Fold<'_> {
     fn board(&mut self, event: &board::Event) {
         let Aggregate::Board(id) = &self.recorded.aggregate else { return };
         let slot = Arc::make_mut(self.view.boards.entry(id.clone()).or_default());
+        if let Touched::Card(card) = touched(event) {
+            self.before = slot.cards.get(card).and_then(board::Card::place).cloned();
+        }
         *slot = board::evolve(std::mem::take(slot), &self.recorded.meta, event);
         match touched(event) {
             Touched::Card(card) => {
@@ -216,7 +222,7 @@ impl Fold<'_> {
         } else {
             None
         };
-        let intents = policy::react(board, self.recorded);
+        let intents = policy::react(board, self.before.as_ref(), self.recorded);
         if !intents.is_empty() {
             self.view.pending.insert(self.recorded.seq, intents);
             let seq = self.recorded.seq;
