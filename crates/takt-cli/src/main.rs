@@ -1,3 +1,28 @@
 //! The binary `takt`: server, command line and developer sandbox.
 
-fn main() {}
+mod commands;
+mod exit;
+mod output;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    match commands::run(cli).await {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let mut err = std::io::stderr().lock();
+            let mut text = format!("error: {}\n", failure.message);
+            for hint in &failure.hints {
+                text.push_str(&format!("hint: {hint}\n"));
+            }
+            // When nobody reads stderr, the exit code still tells.
+            let _ = err.write_all(text.as_bytes());
+            ExitCode::from(failure.exit)
+        }
+    }
+}

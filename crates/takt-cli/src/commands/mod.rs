@@ -1,0 +1,92 @@
+//! The commands, one file per noun.
+
+mod andon;
+mod card;
+mod metrics;
+mod stream;
+
+use clap::{Parser, Subcommand};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::exit::{Failure, USAGE};
+use crate::output::Format;
+
+/// Visible work, limited work in progress, and the Andon cord.
+#[derive(Debug, Parser)]
+#[command(name = "takt", version)]
+pub(crate) struct Cli {
+    /// The server.
+    #[arg(long, env = "TAKT_SERVER", default_value = "http://127.0.0.1:7420", global = true)]
+    server: String,
+    /// The value stream.
+    #[arg(long, env = "TAKT_STREAM", global = true, default_value = "")]
+    stream: String,
+    /// The form of the data on stdout.
+    #[arg(short, long, value_enum, default_value = "table", global = true)]
+    output: Format,
+    /// Who asks, as the history shows it.
+    #[arg(long, env = "USER", default_value = "cli", global = true)]
+    actor: String,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Value streams.
+    #[command(subcommand)]
+    Stream(stream::Verb),
+    /// Cards on the board.
+    #[command(subcommand)]
+    Card(card::Verb),
+    /// The Andon.
+    #[command(subcommand)]
+    Andon(andon::Verb),
+    /// Flow metrics.
+    #[command(subcommand)]
+    Metrics(metrics::Verb),
+}
+
+/// What every command needs to know.
+struct Context {
+    channel: Channel,
+    stream: String,
+    output: Format,
+    actor: String,
+    key: String,
+}
+
+/// Runs a command and gives its exit code.
+pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
+    let endpoint = Endpoint::from_shared(cli.server.clone()).map_err(|_| {
+        Failure::new(
+            USAGE,
+            format!("`{}` is not a server address", cli.server),
+            "give one such as `http://127.0.0.1:7420`",
+        )
+    })?;
+    let context = Context {
+        channel: endpoint.connect_lazy(),
+        stream: cli.stream,
+        output: cli.output,
+        actor: cli.actor,
+        key: uuid::Uuid::new_v4().to_string(),
+    };
+    match cli.noun {
+        Noun::Stream(verb) => stream::run(&context, verb).await,
+        Noun::Card(verb) => card::run(&context, verb).await,
+        Noun::Andon(verb) => andon::run(&context, verb).await,
+        Noun::Metrics(verb) => metrics::run(&context, verb).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
