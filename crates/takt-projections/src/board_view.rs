@@ -1,7 +1,7 @@
 //! A board as people see it: columns in order, each with its cards, age and load.
 
 use smol_str::SmolStr;
-use takt_domain::board::{Board, Card, Class, Column, ColumnKind, WipLimit, WipPolicy};
+use takt_domain::board::{Board, Card, Class, ColumnKind, WipLimit};
 use takt_domain::{CardId, ColumnName, Span, Time};
 
 /// A board at an instant.
@@ -55,36 +55,26 @@ pub struct CardView {
     pub age: Span,
 }
 
-/// The columns in the order of the work: by order, those set by command first, by age, by name.
-pub fn column_order(board: &Board) -> Vec<(&ColumnName, &Column)> {
-    let mut columns: Vec<_> = board.columns.iter().collect();
-    columns.sort_by_key(|(name, column)| {
-        let order = column.order_set.or(column.order_reported.value).unwrap_or(i32::MAX);
-        (order, column.set_at.is_none(), column.set_at.or(column.first_seen), *name)
-    });
-    columns
-}
-
 /// The board as it stands, with ages as of `now`.
 pub fn board_view(board: &Board, now: Time) -> BoardView {
-    let columns = column_order(board);
+    let columns = board.column_order().into_iter().filter_map(|it| board.columns.get_key_value(it));
     let mut views: std::collections::BTreeMap<&ColumnName, Vec<CardView>> = Default::default();
     for (id, card) in &board.cards {
-        if let Some((column, since)) = stay(card) {
-            views.entry(column).or_default().push(card_view(id, card, since, now));
+        if let (Some(column), Some(stay)) = (card.place(), card.stay()) {
+            let card = card_view(id, card, stay.order.time, now);
+            views.entry(column).or_default().push(card);
         }
     }
-    let columns = columns.into_iter().map(|(name, column)| {
+    let columns = columns.map(|(name, column)| {
         let mut cards = views.remove(name).unwrap_or_default();
         cards.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
         let count = u32::try_from(cards.len()).unwrap_or(u32::MAX);
-        let limited = column.wip_limit.policy != WipPolicy::Off;
         ColumnView {
             name: name.clone(),
-            kind: column.kind_set.or(column.kind_reported.value),
+            kind: column.kind(),
             wip_limit: column.wip_limit,
             count,
-            over: limited && count > column.wip_limit.cards,
+            over: column.limit().is_some_and(|limit| count > limit),
             unplanned: column.is_unplanned(),
             time_limit: column.time_limit,
             stage: column.stage.clone(),
@@ -92,13 +82,6 @@ pub fn board_view(board: &Board, now: Time) -> BoardView {
         }
     });
     BoardView { columns: columns.collect() }
-}
-
-/// Where a card is and since when; a move within one column ends no stay.
-fn stay(card: &Card) -> Option<(&ColumnName, Time)> {
-    let column = card.moves.last()?.column.as_ref()?;
-    let here = card.moves.iter().rev().take_while(|it| it.column.as_ref() == Some(column));
-    here.last().map(|first| (column, first.order.time))
 }
 
 fn card_view(id: &CardId, card: &Card, since: Time, now: Time) -> CardView {

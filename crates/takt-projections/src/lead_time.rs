@@ -146,7 +146,7 @@ fn sightings(card: &Card, until: Option<Time>) -> Vec<Sighting<'_>> {
 
 fn columns_of(board: &Board, kind: ColumnKind) -> BTreeSet<&ColumnName> {
     let columns = board.columns.iter();
-    let of_kind = columns.filter(|(_, it)| it.kind_set.or(it.kind_reported.value) == Some(kind));
+    let of_kind = columns.filter(|(_, it)| it.kind() == Some(kind));
     of_kind.map(|(name, _)| name).collect()
 }
 

@@ -7,9 +7,11 @@ mod board_view;
 mod history;
 mod lead_time;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod world;
 
-pub use board_view::{BoardView, CardView, ColumnView, board_view, column_order};
+pub use board_view::{BoardView, CardView, ColumnView, board_view};
 pub use history::{AlertHistory, AlertRecord, Change, Deployment, Resolution, StreamView, TestRun};
 pub use lead_time::{LeadTime, Quality, Window, cycle_time, lead_time};
 pub use rows::{Loading, RowError};

@@ -1,8 +1,8 @@
 //! What lead time, cycle time and the board view say of small boards.
 
+use crate::{Window, board_view, cycle_time, lead_time};
 use takt_domain::board::{Board, ColumnKind, Move, WipLimit, WipPolicy};
 use takt_domain::{CardId, EventId, OrderKey, Span, Time};
-use takt_projections::{Window, board_view, cycle_time, lead_time};
 use uuid::Uuid;
 
 fn second(seconds: i64) -> Time {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::{Loading, Window, World, lead_time};
 use proptest::prelude::*;
 use takt_domain::board::{self, CardReported, ColumnKind, ColumnReported, Details};
 use takt_domain::{
     Aggregate, BoardId, Event, EventId, Meta, Recorded, Span, Time, andon, stream, system, testing,
 };
-use takt_projections::{Loading, Window, World, lead_time};
 use uuid::Uuid;
 
 fn recorded(seq: u64, id: u128, at: i64, aggregate: Aggregate, event: Event) -> Recorded {

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
+use crate::{LeadTime, Window, lead_time};
 use takt_domain::board::{Board, ColumnKind, Move};
 use takt_domain::{EventId, OrderKey};
-use takt_projections::{LeadTime, Window, lead_time};
 use uuid::Uuid;
 
 fn attribute<'a>(text: &'a str, key: &str) -> Option<&'a str> {

@@ -1,0 +1,5 @@
+//! The read side, held to its promises.
+
+mod helpdesk;
+mod metrics;
+mod world;
