@@ -1,0 +1,82 @@
+//! What a server is told before it starts, and the refusal to stand open to a network.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What a server is told before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The folder of the log and of the projections.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether to seed and move a value stream to look at.
+    pub demo: bool,
+    /// Whether an address off loopback is allowed although anyone who reaches it may act.
+    pub insecure_bind: bool,
+}
+
+impl Config {
+    /// The address to bind.
+    ///
+    /// # Errors
+    /// When it is off loopback and `insecure_bind` is not set, because there are no tokens yet.
+    pub fn address(&self) -> Result<SocketAddr, OpenBind> {
+        if self.insecure_bind || self.listen.ip().to_canonical().is_loopback() {
+            return Ok(self.listen);
+        }
+        Err(OpenBind { listen: self.listen })
+    }
+}
+
+/// An address that others could reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenBind {
+    /// The address.
+    pub listen: SocketAddr,
+}
+
+impl fmt::Display for OpenBind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listen } = self;
+        write!(
+            f,
+            "`{listen}` is not a loopback address, and anyone who reaches it could act without a \
+             token; listen on `127.0.0.1:{}` or set `insecure_bind`",
+            listen.port()
+        )
+    }
+}
+
+impl std::error::Error for OpenBind {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(listen: &str, insecure_bind: bool) -> Config {
+        let listen = listen.parse().unwrap();
+        Config { data: PathBuf::from("data"), listen, demo: false, insecure_bind }
+    }
+
+    #[test]
+    fn a_loopback_address_is_bound_without_a_word() {
+        for listen in ["127.0.0.1:7420", "127.9.9.9:0", "[::1]:7420", "[::ffff:127.0.0.1]:7420"] {
+            assert_eq!(config(listen, false).address(), Ok(listen.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_address_others_can_reach_is_refused_with_the_remedy() {
+        for listen in ["0.0.0.0:7420", "[::]:7420", "10.0.0.5:7420"] {
+            let refused = config(listen, false).address().unwrap_err().to_string();
+            assert!(refused.contains(listen) && refused.contains("`insecure_bind`"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_address_others_can_reach_is_bound_when_that_is_said() {
+        assert!(config("0.0.0.0:7420", true).address().is_ok());
+    }
+}
