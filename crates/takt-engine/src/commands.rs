@@ -1,0 +1,280 @@
+//! Commands: decide against the read side, append, and answer with a receipt.
+
+use std::time::Duration;
+
+use smol_str::{SmolStr, format_smolstr};
+use takt_domain::rejection::Asked;
+use takt_domain::{
+    Aggregate, BoardId, CardId, ColumnName, Event, EventId, Rejection, StreamName, Time, andon,
+    board, stream,
+};
+use takt_ports::AppendError;
+use takt_projections::World;
+
+use crate::error::Error;
+use crate::mailbox::{Draft, Mailbox};
+
+/// What a caller says beside the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Who asks; shown in the history.
+    pub actor: SmolStr,
+    /// The same key with the same command is done once.
+    pub key: Option<SmolStr>,
+    /// The aggregate's last sequence, if the caller insists on it.
+    pub expected_version: Option<u64>,
+    /// How long the caller waits.
+    pub deadline: Duration,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The last sequence it wrote; the read side's own when there was nothing to write.
+    pub sequence: u64,
+    /// The events' ids; empty when there was nothing to write.
+    pub ids: Vec<EventId>,
+    /// Whether the key had been used for the same command before.
+    pub duplicate: bool,
+}
+
+/// A command to one aggregate of a stream.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    Stream(stream::Command),
+    Board(BoardId, Box<board::Order>),
+    Andon(Box<andon::Order>),
+}
+
+/// What a decision came to: events of one aggregate and the aggregates that were looked at.
+struct Decision {
+    aggregate: Aggregate,
+    events: Vec<(Event, SmolStr, Time)>,
+    also: Vec<Aggregate>,
+}
+
+/// Decides and appends, again after a conflict, until it is done or refused.
+pub(crate) async fn execute(
+    mailbox: &mut Mailbox,
+    call: &Call,
+    command: &Command,
+) -> Result<Receipt, Error> {
+    let digest = takt_events::text_digest(&format!("{command:?}"));
+    loop {
+        mailbox.settle().await?;
+        if let Some(known) = known(mailbox, call, &digest).await? {
+            return Ok(known);
+        }
+        let asked = Asked { at: mailbox.shared.clock.now(), actor: call.actor.clone() };
+        let stream = mailbox.stream.clone();
+        let decision = mailbox.shared.read(|world| decide(world, &stream, call, command, &asked));
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(error) => {
+                count_refusal(mailbox, command, &error);
+                return Err(error);
+            }
+        };
+        if decision.events.is_empty() {
+            return Ok(Receipt { sequence: mailbox.written, ids: vec![], duplicate: false });
+        }
+        let drafts = drafts(mailbox, call, decision.aggregate, decision.events, &digest);
+        match mailbox.append(&drafts, &decision.also).await {
+            Ok(_) => {
+                let ids = drafts.iter().map(|draft| draft.meta.id).collect();
+                return Ok(Receipt { sequence: mailbox.written, ids, duplicate: false });
+            }
+            Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+/// The receipt of the same command under the same key, if it was done before.
+async fn known(mailbox: &Mailbox, call: &Call, digest: &str) -> Result<Option<Receipt>, Error> {
+    let Some(key) = &call.key else { return Ok(None) };
+    let id = event_id(mailbox, Some(key), 0);
+    let Some(seq) = mailbox.shared.read(|world| world.sequence_of(&id)) else { return Ok(None) };
+    let entries = mailbox.shared.log.read(seq, 1).await?;
+    let recorded = entries.first().and_then(|entry| takt_events::decode(seq, &entry.bytes).ok());
+    match recorded.and_then(|recorded| recorded.meta.digest) {
+        Some(before) if before == digest => {
+            Ok(Some(Receipt { sequence: seq, ids: vec![id], duplicate: true }))
+        }
+        Some(_) | None => Err(Error::KeyReused { key: key.clone() }),
+    }
+}
+
+fn event_id(mailbox: &Mailbox, key: Option<&SmolStr>, ordinal: u32) -> EventId {
+    match key {
+        Some(key) => EventId::derive("urn:takt:key", &format!("{}/{key}", mailbox.stream), ordinal),
+        None => EventId(uuid::Uuid::now_v7()),
+    }
+}
+
+fn drafts(
+    mailbox: &Mailbox,
+    call: &Call,
+    aggregate: Aggregate,
+    events: Vec<(Event, SmolStr, Time)>,
+    digest: &SmolStr,
+) -> Vec<Draft> {
+    let first = event_id(mailbox, call.key.as_ref(), 0);
+    let correlation = format_smolstr!("{first}");
+    (0_u32..)
+        .zip(events)
+        .map(|(ordinal, (event, subject, time))| {
+            let id =
+                if ordinal == 0 { first } else { event_id(mailbox, call.key.as_ref(), ordinal) };
+            let mut meta = mailbox.meta(id, time, &call.actor);
+            meta.subject = subject;
+            meta.correlation = (ordinal > 0).then(|| correlation.clone());
+            meta.digest = (ordinal == 0).then(|| digest.clone());
+            Draft { aggregate: aggregate.clone(), meta, event }
+        })
+        .collect()
+}
+
+fn decide(
+    world: &World,
+    stream: &StreamName,
+    call: &Call,
+    command: &Command,
+    asked: &Asked,
+) -> Result<Decision, Error> {
+    let aggregate = match command {
+        Command::Stream(_) => Aggregate::Stream,
+        Command::Board(board, _) => Aggregate::Board(board.clone()),
+        Command::Andon(_) => Aggregate::Line,
+    };
+    if let Some(expected) = call.expected_version {
+        let actual = world.head_of(stream, &aggregate);
+        if actual != expected {
+            return Err(Error::Aborted { expected, actual });
+        }
+    }
+    let view = world.streams.get(stream);
+    let unknown = || Error::UnknownStream(stream.clone());
+    match command {
+        Command::Stream(command @ stream::Command::SetPolicy(_)) if view.is_none() => {
+            let _ = command;
+            Err(unknown())
+        }
+        Command::Stream(command) => {
+            let state = view.map(|view| view.state.clone()).unwrap_or_default();
+            let events = stream::decide(&state, command.clone())?;
+            let events = events
+                .into_iter()
+                .map(|event| (Event::Stream(event), SmolStr::new(stream.as_str()), asked.at))
+                .collect();
+            Ok(Decision { aggregate, events, also: vec![] })
+        }
+        Command::Andon(order) => {
+            let view = view.ok_or_else(unknown)?;
+            let command = andon::Command { asked: asked.clone(), order: (**order).clone() };
+            let events = andon::decide(&view.line, command)?;
+            let events = events.into_iter().map(|event| on_line(event, asked.at)).collect();
+            Ok(Decision { aggregate, events, also: vec![] })
+        }
+        Command::Board(id, order) => {
+            let view = view.ok_or_else(unknown)?;
+            on_board(view, id, (**order).clone(), asked, aggregate)
+        }
+    }
+}
+
+/// An event of the line with the alert as its subject.
+pub(crate) fn on_line(event: andon::Event, at: Time) -> (Event, SmolStr, Time) {
+    use andon::Event as E;
+    let alert = match &event {
+        E::Pulled(it) => &it.alert,
+        E::Joined(it) => &it.alert,
+        E::Acknowledged(it) => &it.alert,
+        E::AcknowledgementExpired(it) => &it.alert,
+        E::Escalated(it) => &it.alert,
+        E::ConditionCleared(it) => &it.alert,
+        E::Resolved(it) => &it.alert,
+    };
+    let subject = SmolStr::new(alert.as_str());
+    (Event::Andon(event), subject, at)
+}
+
+fn on_board(
+    view: &takt_projections::StreamView,
+    id: &BoardId,
+    order: board::Order,
+    asked: &Asked,
+    aggregate: Aggregate,
+) -> Result<Decision, Error> {
+    let Some(board) = view.boards.get(id) else {
+        return Err(Error::Rejected(Rejection::NotFound {
+            kind: "board",
+            name: id.as_str().into(),
+            remedy: "use the board `main`, which every stream has".to_owned(),
+        }));
+    };
+    let evidence = board::Evidence {
+        line: &view.line,
+        line_seq: view.line_seq,
+        line_policy: view.state.policy.line,
+    };
+    let command = board::Command { asked: asked.clone(), order };
+    let events = board::decide(board, evidence, command)?;
+    let looked_at_line = events.iter().any(|event| matches!(event, board::Event::GatePassed(_)));
+    let also = if looked_at_line { vec![Aggregate::Line] } else { vec![] };
+    let events = events
+        .into_iter()
+        .map(|event| {
+            let (card, column) = about(&event);
+            let time = if let board::Event::CardOverdue(overdue) = &event {
+                overdue.since + overdue.limit
+            } else {
+                card.map_or(asked.at, |card| board::event_time(board, card, asked.at))
+            };
+            let subject = card.map(CardId::as_str).or(column.map(ColumnName::as_str));
+            let subject = subject.map(SmolStr::new).unwrap_or_default();
+            (Event::Board(event), subject, time)
+        })
+        .collect();
+    Ok(Decision { aggregate, events, also })
+}
+
+/// The card and the column that a board event is about.
+fn about(event: &board::Event) -> (Option<&CardId>, Option<&ColumnName>) {
+    use board::Event as E;
+    match event {
+        E::ColumnSet(it) => (None, Some(&it.column)),
+        E::ColumnReported(it) => (None, Some(&it.column)),
+        E::CardAdded(it) => (Some(&it.card), Some(&it.column)),
+        E::CardMoved(it) => (Some(&it.card), Some(&it.column)),
+        E::CardReported(it) => (Some(&it.card), it.column.as_ref()),
+        E::CardBlocked(it) => (Some(&it.card), None),
+        E::CardUnblocked(it) => (Some(&it.card), None),
+        E::CardDeleted(it) => (Some(&it.card), None),
+        E::CardOverdue(it) => (Some(&it.card), Some(&it.column)),
+        E::GatePassed(it) => (Some(&it.card), Some(&it.column)),
+        E::ImportClosed(_) => (None, None),
+    }
+}
+
+fn count_refusal(mailbox: &mut Mailbox, command: &Command, error: &Error) {
+    let Error::Rejected(Rejection::Refused(unmet)) = error else { return };
+    let column = match command {
+        Command::Board(_, order) => match order.as_ref() {
+            board::Order::MoveCard { column, .. } => Some(column.clone()),
+            board::Order::AddCard { column, .. } => column.clone(),
+            board::Order::SetColumn(_)
+            | board::Order::Block { .. }
+            | board::Order::Unblock { .. }
+            | board::Order::Delete { .. }
+            | board::Order::ReportCard(_)
+            | board::Order::ReportColumn(_)
+            | board::Order::CloseImport
+            | board::Order::Wake => None,
+        },
+        Command::Stream(_) | Command::Andon(_) => None,
+    };
+    for one in unmet {
+        *mailbox.refused.entry((column.clone(), one.code.into())).or_default() += 1;
+    }
+}

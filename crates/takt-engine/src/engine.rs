@@ -1,0 +1,311 @@
+//! The handle that servers hold: calls go in, answers come out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use smol_str::{SmolStr, format_smolstr};
+use takt_domain::{BoardId, Recorded, StreamName, andon, board, stream};
+use takt_ports::{DeadLetters, EventLog, ReadStore};
+use takt_projections::World;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::commands::{Call, Command, Receipt};
+use crate::error::{Error, StartError};
+use crate::facts::{Parse, Published};
+use crate::mailbox::{self, Task};
+use crate::{fold, reactions, save};
+
+/// How many calls may wait in one stream's mailbox before callers wait too.
+const MAILBOX: usize = 1024;
+/// How many changes a slow follower may be behind before it must read the log instead.
+const CHANGES: usize = 8192;
+/// How long a publish may take in all.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Where misfits go.
+    pub dead: Arc<dyn DeadLetters>,
+    /// The keeper of the saved read side.
+    pub store: Arc<dyn ReadStore>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// How bytes become facts.
+    pub parse: Parse,
+}
+
+/// Whether the engine can serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It follows the log.
+    Following,
+    /// It has stopped following, and why; reads are refused.
+    Broken(String),
+}
+
+/// What all tasks share.
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) dead: Arc<dyn DeadLetters>,
+    pub(crate) store: Arc<dyn ReadStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) parse: Parse,
+    pub(crate) source: SmolStr,
+    pub(crate) world: RwLock<World>,
+    pub(crate) digest: Mutex<fold::Digest>,
+    pub(crate) seen: watch::Sender<u64>,
+    pub(crate) saved: watch::Sender<u64>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) changes: broadcast::Sender<Arc<Recorded>>,
+    mailboxes: Mutex<BTreeMap<StreamName, mpsc::Sender<Task>>>,
+    pub(crate) token: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Shared {
+    /// Reads the read side; a panic elsewhere cannot have left it half changed by a reader.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&World) -> R) -> R {
+        read(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the read side has come to a sequence, or tells that it never will.
+    pub(crate) async fn caught_up(&self, seq: u64) -> Result<(), Error> {
+        let mut seen = self.seen.subscribe();
+        let mut health = self.health.subscribe();
+        tokio::select! {
+            biased;
+            waited = seen.wait_for(|at| *at >= seq) => {
+                waited.map(drop).map_err(|_| Error::Unavailable("the engine has stopped".into()))
+            }
+            broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
+                let reason = match broken.as_deref() {
+                    Ok(Health::Broken(reason)) => reason.clone(),
+                    Ok(Health::Following) | Err(_) => "the engine has stopped".to_owned(),
+                };
+                Err(Error::Unavailable(reason))
+            }
+        }
+    }
+}
+
+/// The engine; cheap to clone, all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Loads what was saved, catches up with the log, and starts following it.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or a store that must be rebuilt cannot be emptied.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let (world, digest) = save::load(&parts).await?;
+        let identity = parts.log.identity();
+        let shared = Arc::new(Shared {
+            source: format_smolstr!("urn:takt:{}", identity.creation_id),
+            log: parts.log,
+            dead: parts.dead,
+            store: parts.store,
+            clock: parts.clock,
+            parse: parts.parse,
+            seen: watch::Sender::new(world.seq),
+            saved: watch::Sender::new(world.seq),
+            health: watch::Sender::new(Health::Following),
+            changes: broadcast::Sender::new(CHANGES),
+            world: RwLock::new(world),
+            digest: Mutex::new(digest),
+            mailboxes: Mutex::default(),
+            token: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let engine = Self { shared };
+        let head = engine.shared.log.head().await?;
+        fold::catch_up(&engine.shared, head).await?;
+        let shared = &engine.shared;
+        shared.tasks.spawn(fold::follow(Arc::clone(shared)));
+        shared.tasks.spawn(save::write_behind(Arc::clone(shared)));
+        shared.tasks.spawn(reactions::tick(engine.clone()));
+        Ok(engine)
+    }
+
+    /// A command to the stream itself.
+    ///
+    /// # Errors
+    /// As every command: see [`Error`].
+    pub async fn stream(
+        &self,
+        stream: &StreamName,
+        call: Call,
+        command: stream::Command,
+    ) -> Result<Receipt, Error> {
+        self.command(stream, call, Command::Stream(command)).await
+    }
+
+    /// A command to a board.
+    ///
+    /// # Errors
+    /// As every command: see [`Error`].
+    pub async fn board(
+        &self,
+        stream: &StreamName,
+        board: &BoardId,
+        call: Call,
+        order: board::Order,
+    ) -> Result<Receipt, Error> {
+        self.command(stream, call, Command::Board(board.clone(), Box::new(order))).await
+    }
+
+    /// A command to the line.
+    ///
+    /// # Errors
+    /// As every command: see [`Error`].
+    pub async fn andon(
+        &self,
+        stream: &StreamName,
+        call: Call,
+        order: andon::Order,
+    ) -> Result<Receipt, Error> {
+        self.command(stream, call, Command::Andon(Box::new(order))).await
+    }
+
+    /// Records facts; each is answered for itself, in order.
+    ///
+    /// # Errors
+    /// `UnknownStream`, or the log cannot store: then ask again, nothing is recorded twice.
+    pub async fn publish(
+        &self,
+        stream: &StreamName,
+        facts: Vec<Bytes>,
+    ) -> Result<Vec<Published>, Error> {
+        if !self.shared.read(|world| world.streams.contains_key(stream)) {
+            return Err(Error::UnknownStream(stream.clone()));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.ask(stream, Task::Facts { facts, answer }, answered, PUBLISH_DEADLINE).await
+    }
+
+    /// Reads the read side once it has come to `min_sequence`.
+    ///
+    /// # Errors
+    /// `DeadlineExceeded` when it has not come so far in time; `Unavailable` when it never will.
+    pub async fn view<R>(
+        &self,
+        min_sequence: u64,
+        deadline: Duration,
+        read: impl FnOnce(&World) -> R,
+    ) -> Result<R, Error> {
+        if *self.shared.seen.borrow() < min_sequence {
+            timeout(deadline, self.shared.caught_up(min_sequence))
+                .await
+                .map_err(|_| Error::DeadlineExceeded)??;
+        }
+        Ok(self.shared.read(read))
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.shared.log
+    }
+
+    /// The dead letters.
+    pub fn dead_letters(&self) -> &Arc<dyn DeadLetters> {
+        &self.shared.dead
+    }
+
+    /// Everything folded from now on; a slow receiver lags and must read the log instead.
+    pub fn changes(&self) -> broadcast::Receiver<Arc<Recorded>> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Whether the engine follows the log.
+    pub fn health(&self) -> Health {
+        self.shared.health.borrow().clone()
+    }
+
+    /// The last sequence folded, and the last one saved.
+    pub fn progress(&self) -> (u64, u64) {
+        (*self.shared.seen.borrow(), *self.shared.saved.borrow())
+    }
+
+    /// The time, as the engine has it.
+    pub fn now(&self) -> takt_domain::Time {
+        self.shared.clock.now()
+    }
+
+    /// Folds the whole log anew beside the live read side, and compares.
+    /// Returns the live hash and the hash by replay, both at the same sequence.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn verify(&self) -> Result<([u8; 32], [u8; 32], u64), Error> {
+        let (live, seq) = self.shared.read(|world| (world.hash(), world.seq));
+        let replayed = fold::replay(self.shared.log.as_ref(), seq).await?;
+        Ok((live, replayed.hash(), seq))
+    }
+
+    /// Stops taking calls, finishes those that wait, saves, and ends all tasks.
+    pub async fn shutdown(&self) {
+        self.mailboxes().clear();
+        self.shared.token.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    async fn command(
+        &self,
+        stream: &StreamName,
+        call: Call,
+        command: Command,
+    ) -> Result<Receipt, Error> {
+        let (answer, answered) = oneshot::channel();
+        let deadline = call.deadline;
+        self.ask(stream, Task::Command { call, command, answer }, answered, deadline).await
+    }
+
+    async fn ask<T>(
+        &self,
+        stream: &StreamName,
+        task: Task,
+        answered: oneshot::Receiver<Result<T, Error>>,
+        deadline: Duration,
+    ) -> Result<T, Error> {
+        let asked = async {
+            let mailbox = self.mailbox(stream)?;
+            let stopped = || Error::Unavailable("the engine is shutting down".to_owned());
+            mailbox.send(task).await.map_err(|_| stopped())?;
+            answered.await.map_err(|_| stopped())?
+        };
+        timeout(deadline, asked).await.map_err(|_| Error::DeadlineExceeded)?
+    }
+
+    pub(crate) fn mailbox(&self, stream: &StreamName) -> Result<mpsc::Sender<Task>, Error> {
+        if self.shared.token.is_cancelled() {
+            return Err(Error::Unavailable("the engine is shutting down".to_owned()));
+        }
+        let mut mailboxes = self.mailboxes();
+        if let Some(known) = mailboxes.get(stream) {
+            return Ok(known.clone());
+        }
+        let (sender, receiver) = mpsc::channel(MAILBOX);
+        self.shared.tasks.spawn(mailbox::run(Arc::clone(&self.shared), stream.clone(), receiver));
+        mailboxes.insert(stream.clone(), sender.clone());
+        Ok(sender)
+    }
+
+    fn mailboxes(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamName, mpsc::Sender<Task>>> {
+        self.shared.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,229 @@
+//! Facts: checked, recorded once, or kept as dead letters with their reason.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use smol_str::{SmolStr, ToSmolStr};
+use takt_domain::fact::Fact;
+use takt_domain::{EventId, Meta, Time};
+use takt_ports::{AppendError, NewDeadLetter};
+
+use crate::error::Error;
+use crate::mailbox::{Draft, Mailbox};
+
+/// The most bytes of a dead letter that are kept when it is over the limit.
+const KEPT_BYTES: usize = 64 * 1024;
+/// The size of a fact from which only the first [`KEPT_BYTES`] are kept.
+const MAX_FACT_BYTES: usize = 1024 * 1024;
+/// How many events one append may hold.
+const BATCH: usize = 1000;
+/// How many bytes one append may hold, with room for envelopes.
+const BATCH_BYTES: usize = 6 * 1024 * 1024;
+
+/// Why bytes are not a fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// What is wrong, with the value.
+    pub reason: String,
+    /// Where in the bytes.
+    pub place: String,
+    /// What would make it right.
+    pub remedy: String,
+}
+
+/// Understands bytes as a fact; told the time, so that facts from the future are found.
+pub type Parse = fn(&[u8], Time) -> Result<Fact, Misfit>;
+
+/// What became of one fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is in the log.
+    Recorded {
+        /// Where.
+        sequence: u64,
+    },
+    /// It was in the log already, with the same content.
+    Duplicate {
+        /// Where.
+        sequence: u64,
+    },
+    /// It is a dead letter.
+    Dead {
+        /// The dead letter's id.
+        id: uuid::Uuid,
+        /// What is wrong.
+        reason: String,
+        /// Where in the bytes.
+        place: String,
+        /// What would make it right.
+        remedy: String,
+    },
+}
+
+/// Records facts in the order they came; each is answered for itself.
+pub(crate) async fn record(
+    mailbox: &mut Mailbox,
+    facts: Vec<Bytes>,
+) -> Result<Vec<Published>, Error> {
+    let mut published = Vec::with_capacity(facts.len());
+    let mut rest = facts.as_slice();
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(batch_len(rest));
+        published.extend(record_batch(mailbox, now).await?);
+        rest = later;
+    }
+    Ok(published)
+}
+
+fn batch_len(facts: &[Bytes]) -> usize {
+    let mut bytes = 0;
+    let fits = facts
+        .iter()
+        .take(BATCH)
+        .take_while(|fact| {
+            bytes += fact.len().min(MAX_FACT_BYTES);
+            bytes <= BATCH_BYTES
+        })
+        .count();
+    fits.max(1)
+}
+
+/// What to do with one fact, before the batch is stored.
+enum Verdict {
+    /// The draft at this place of the batch.
+    Draft(usize),
+    Known(u64),
+    /// The same fact came earlier in this batch, as the draft at this place.
+    Twin(usize),
+    Dead(Misfit),
+}
+
+async fn record_batch(mailbox: &mut Mailbox, facts: &[Bytes]) -> Result<Vec<Published>, Error> {
+    loop {
+        mailbox.settle().await?;
+        let (verdicts, drafts) = judge(mailbox, facts).await?;
+        let first = if drafts.is_empty() {
+            0
+        } else {
+            match mailbox.append(&drafts, &[]).await {
+                Ok(first) => first,
+                Err(AppendError::Conflict { .. }) => {
+                    mailbox.catch_up().await?;
+                    continue;
+                }
+                Err(other) => return Err(other.into()),
+            }
+        };
+        if drafts.iter().any(|draft| draft.meta.historical) {
+            mailbox.import = Some(std::time::Instant::now());
+        }
+        let mut published = Vec::with_capacity(facts.len());
+        for (bytes, verdict) in facts.iter().zip(verdicts) {
+            published.push(match verdict {
+                Verdict::Draft(place) => Published::Recorded { sequence: first + place as u64 },
+                Verdict::Known(sequence) => Published::Duplicate { sequence },
+                Verdict::Twin(place) => Published::Duplicate { sequence: first + place as u64 },
+                Verdict::Dead(misfit) => bury(mailbox, bytes, misfit).await?,
+            });
+        }
+        return Ok(published);
+    }
+}
+
+async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<Draft>), Error> {
+    let now = mailbox.shared.clock.now();
+    let mut verdicts = Vec::with_capacity(facts.len());
+    let mut drafts: Vec<Draft> = Vec::with_capacity(facts.len());
+    let mut batch: BTreeMap<EventId, usize> = BTreeMap::new();
+    for bytes in facts {
+        let fact = match (mailbox.shared.parse)(bytes, now) {
+            Ok(fact) => fact,
+            Err(misfit) => {
+                verdicts.push(Verdict::Dead(misfit));
+                continue;
+            }
+        };
+        let id = EventId::derive(&fact.source, &fact.id, 0);
+        let twin = batch.get(&id).and_then(|place| Some((*place, drafts.get(*place)?)));
+        let verdict = if let Some((place, twin)) = twin {
+            same_or_reused(twin.meta.digest.as_ref(), &fact, Verdict::Twin(place))
+        } else if let Some(seq) = mailbox.shared.read(|world| world.sequence_of(&id)) {
+            let digest = recorded_digest(mailbox, seq).await?;
+            same_or_reused(digest.as_ref(), &fact, Verdict::Known(seq))
+        } else {
+            batch.insert(id, drafts.len());
+            drafts.push(draft(fact, id, now));
+            Verdict::Draft(drafts.len() - 1)
+        };
+        verdicts.push(verdict);
+    }
+    Ok((verdicts, drafts))
+}
+
+async fn recorded_digest(mailbox: &Mailbox, seq: u64) -> Result<Option<SmolStr>, Error> {
+    let entries = mailbox.shared.log.read(seq, 1).await?;
+    let entry = entries.first();
+    Ok(entry
+        .and_then(|entry| takt_events::decode(seq, &entry.bytes).ok())
+        .and_then(|recorded| recorded.meta.digest))
+}
+
+fn same_or_reused(known: Option<&SmolStr>, fact: &Fact, same: Verdict) -> Verdict {
+    if known == Some(&fact.digest) {
+        return same;
+    }
+    Verdict::Dead(Misfit {
+        reason: format!(
+            "identity reused: source `{}` and id `{}` are recorded with other content",
+            fact.source, fact.id
+        ),
+        place: "id".to_owned(),
+        remedy: "give every event an id of its own".to_owned(),
+    })
+}
+
+fn draft(fact: Fact, id: EventId, now: Time) -> Draft {
+    let meta = Meta {
+        id,
+        source: fact.source,
+        subject: fact.subject,
+        time: fact.time,
+        recorded: now,
+        sequence: fact.sequence,
+        actor: None,
+        causation: None,
+        correlation: fact.correlation,
+        traceparent: fact.traceparent,
+        historical: fact.historical,
+        digest: Some(fact.digest),
+    };
+    let (aggregate, event) = fact.report.into_event();
+    Draft { aggregate, meta, event }
+}
+
+/// Keeps bytes as a dead letter. Its id comes from the stream and the bytes, so that the same
+/// bytes are kept once however often they come.
+async fn bury(mailbox: &Mailbox, bytes: &Bytes, misfit: Misfit) -> Result<Published, Error> {
+    let sha256 =
+        Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let name = format!("{}/{sha256}", mailbox.stream);
+    let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes());
+    let kept = if bytes.len() > MAX_FACT_BYTES { bytes.slice(..KEPT_BYTES) } else { bytes.clone() };
+    let letter = NewDeadLetter {
+        id,
+        stream: mailbox.stream.clone(),
+        reason: misfit.reason.to_smolstr(),
+        place: misfit.place.to_smolstr(),
+        remedy: misfit.remedy.to_smolstr(),
+        at: mailbox.shared.clock.now(),
+        bytes: kept,
+        length: bytes.len() as u64,
+        sha256: sha256.into(),
+    };
+    let Misfit { reason, place, remedy } = misfit;
+    match mailbox.shared.dead.keep(letter).await {
+        Ok(_) => Ok(Published::Dead { id, reason, place, remedy }),
+        Err(error) => Err(Error::Unavailable(error.to_string())),
+    }
+}

@@ -1,0 +1,193 @@
+//! One value stream's mailbox: everything that writes to the stream passes through it in order.
+//!
+//! A decision reads the read side, which must therefore have folded everything that the mailbox
+//! has written before. On one node nobody else writes to the stream, so a conflict is rare; it is
+//! met by catching up and deciding again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use smol_str::SmolStr;
+use takt_domain::system::{Refusals, RefusalsSummed};
+use takt_domain::{Aggregate, ColumnName, Event, EventId, Meta, StreamName, Time, system};
+use takt_ports::{Append, AppendError, Condition, NewEntry, Subject};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::commands::{self, Call, Command, Receipt};
+use crate::engine::Shared;
+use crate::error::Error;
+use crate::facts::{self, Published};
+use crate::reactions;
+
+/// Refusals are summed for this long before they are written.
+const REFUSALS_EVERY: Duration = Duration::from_secs(10);
+
+/// What a mailbox is handed.
+pub(crate) enum Task {
+    /// A command.
+    Command { call: Call, command: Command, answer: oneshot::Sender<Result<Receipt, Error>> },
+    /// Facts, as they came.
+    Facts { facts: Vec<Bytes>, answer: oneshot::Sender<Result<Vec<Published>, Error>> },
+    /// Time has passed: look at what is due and what is pending.
+    Tick,
+}
+
+/// What a mailbox remembers between tasks.
+pub(crate) struct Mailbox {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) stream: StreamName,
+    /// The last sequence this mailbox has written.
+    pub(crate) written: u64,
+    /// Intents up to here were answered; the cursor event may lag behind.
+    pub(crate) answered: u64,
+    /// When the cursor was last written for no other reason.
+    pub(crate) cursor_at: Option<Instant>,
+    /// When the last historical fact was written, while its import is open.
+    pub(crate) import: Option<Instant>,
+    pub(crate) refused: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
+    refused_at: Instant,
+}
+
+/// An event on its way to the log.
+pub(crate) struct Draft {
+    pub(crate) aggregate: Aggregate,
+    pub(crate) meta: Meta,
+    pub(crate) event: Event,
+}
+
+/// Runs a mailbox until its senders are gone and its queue is empty.
+pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc::Receiver<Task>) {
+    let written = *shared.seen.borrow();
+    let mut mailbox = Mailbox {
+        shared,
+        stream,
+        written,
+        answered: 0,
+        cursor_at: None,
+        import: None,
+        refused: BTreeMap::new(),
+        refused_at: Instant::now(),
+    };
+    while let Some(task) = tasks.recv().await {
+        mailbox.take(task).await;
+    }
+    mailbox.write_refusals().await;
+}
+
+impl Mailbox {
+    async fn take(&mut self, task: Task) {
+        match task {
+            Task::Command { call, command, answer } => {
+                let result = commands::execute(self, &call, &command).await;
+                // A caller that has gone away has passed its deadline; the log has the outcome.
+                let _ = answer.send(result);
+            }
+            Task::Facts { facts, answer } => {
+                let result = facts::record(self, facts).await;
+                let _ = answer.send(result);
+            }
+            Task::Tick => {
+                if let Err(error) = reactions::due(self).await {
+                    tracing::warn!(stream = %self.stream, %error, "what is due could not be told");
+                }
+                if self.refused_at.elapsed() >= REFUSALS_EVERY {
+                    self.write_refusals().await;
+                }
+            }
+        }
+        if let Err(error) = reactions::answer(self).await {
+            tracing::warn!(stream = %self.stream, %error, "a reaction could not be recorded");
+        }
+    }
+
+    /// Appends drafts as one batch, on the condition that their aggregates, and those in `also`,
+    /// are where the read side has them; waits until the read side has folded them.
+    ///
+    /// # Errors
+    /// `Conflict` when another writer came first: catch up and decide again.
+    pub(crate) async fn append(
+        &mut self,
+        drafts: &[Draft],
+        also: &[Aggregate],
+    ) -> Result<u64, AppendError> {
+        let mut aggregates: Vec<&Aggregate> = drafts.iter().map(|draft| &draft.aggregate).collect();
+        aggregates.extend(also);
+        aggregates.sort();
+        aggregates.dedup();
+        let conditions = self.shared.read(|world| {
+            aggregates
+                .iter()
+                .map(|aggregate| Condition {
+                    subject: Subject::of(&self.stream, aggregate),
+                    last_seq: world.head_of(&self.stream, aggregate),
+                })
+                .collect()
+        });
+        let entries = drafts
+            .iter()
+            .map(|draft| NewEntry {
+                subject: Subject::of(&self.stream, &draft.aggregate),
+                id: draft.meta.id,
+                bytes: takt_events::encode(
+                    &self.stream,
+                    &draft.aggregate,
+                    &draft.meta,
+                    &draft.event,
+                )
+                .into(),
+            })
+            .collect();
+        let first = self.shared.log.append(Append { conditions, entries }).await?;
+        self.written = first + (drafts.len() as u64).saturating_sub(1);
+        Ok(first)
+    }
+
+    /// Waits until the read side has folded what this mailbox has written.
+    pub(crate) async fn settle(&self) -> Result<(), Error> {
+        self.shared.caught_up(self.written).await
+    }
+
+    /// Waits until the read side has folded the whole log, after a conflict.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), Error> {
+        self.written = self.shared.log.head().await?;
+        self.settle().await
+    }
+
+    /// The envelope of an event that Takt itself is the source of.
+    pub(crate) fn meta(&self, id: EventId, time: Time, actor: &str) -> Meta {
+        Meta {
+            id,
+            source: self.shared.source.clone(),
+            subject: SmolStr::default(),
+            time,
+            recorded: self.shared.clock.now(),
+            sequence: None,
+            actor: (!actor.is_empty()).then(|| SmolStr::new(actor)),
+            causation: None,
+            correlation: None,
+            traceparent: None,
+            historical: false,
+            digest: None,
+        }
+    }
+
+    async fn write_refusals(&mut self) {
+        self.refused_at = Instant::now();
+        if self.refused.is_empty() {
+            return;
+        }
+        let refusals = std::mem::take(&mut self.refused)
+            .into_iter()
+            .map(|((column, reason), count)| Refusals { column, reason, count })
+            .collect();
+        let id = EventId(uuid::Uuid::now_v7());
+        let meta = self.meta(id, self.shared.clock.now(), "takt");
+        let event = Event::System(system::Event::RefusalsSummed(RefusalsSummed { refusals }));
+        let draft = Draft { aggregate: Aggregate::Refusals, meta, event };
+        if let Err(error) = self.append(&[draft], &[]).await {
+            tracing::warn!(stream = %self.stream, %error, "refusals could not be written");
+        }
+    }
+}
