@@ -1,1 +1,16 @@
 //! From the world's formats to facts: CloudEvents, JUnit XML, XES, CSV.
+
+mod emit;
+mod fact;
+pub mod junit;
+mod nesting;
+mod progress;
+mod report;
+mod table;
+mod xes;
+
+pub use emit::{ImportError, Options, ReportEvent};
+pub use fact::{MAX_BYTES, MAX_DEPTH, Misfit, parse};
+pub use progress::Progress;
+pub use table::{Csv, CsvOptions};
+pub use xes::Xes;
