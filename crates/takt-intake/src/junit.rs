@@ -204,6 +204,10 @@ impl<'a> Parser<'a> {
             let reason = format!("the file begins with `{name}`, so it is not JUnit XML");
             return Err(self.wrong(reason, "give a file that begins with `testsuites`"));
         }
+        if self.open.is_empty() && self.root {
+            let reason = format!("`{name}` follows the end of the report");
+            return Err(self.wrong(reason, "give one report in each file"));
+        }
         if self.open.len() >= crate::MAX_DEPTH {
             return Err(self.wrong("the XML is nested deeper than `64`", "give a flatter file"));
         }

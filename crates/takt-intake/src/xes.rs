@@ -130,6 +130,10 @@ impl<R> Xes<R> {
     fn opens(&mut self, tag: &BytesStart<'_>, stays: bool, at: u64) -> Result<(), ImportError> {
         let name = tag.local_name();
         let element = match (self.open.last(), name.as_ref()) {
+            (None, _) if self.root => {
+                let reason = format!("`{}` follows the end of the log", name.as_ref());
+                return Err(self.wrong(reason, "give one log in each file"));
+            }
             (None, "log") => Element::Log,
             (None, other) => {
                 let reason = format!("the file begins with `{other}`, not with `log`");

@@ -150,6 +150,39 @@ fn a_key_given_twice_is_tolerated() {
     assert_eq!(parse(text.as_bytes(), now()).unwrap().id, "1");
 }
 
+#[test]
+fn a_cdevent_without_an_attribute_says_which() {
+    let mut event = json!({
+        "context": {"id": "i", "source": "/s", "type": "dev.cdevents.x",
+            "timestamp": "2026-07-01T00:00:00Z"},
+        "subject": {"id": "pkg"},
+    });
+    assert!(try_parse(&event).is_ok());
+    event["subject"] = json!("pkg");
+    assert_eq!(try_parse(&event).unwrap_err().place, "subject.id");
+    event["context"].as_object_mut().unwrap().remove("timestamp");
+    assert_eq!(try_parse(&event).unwrap_err().place, "context.timestamp");
+}
+
+#[test]
+fn the_cdevents_conformance_files_are_facts_with_three_identities() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/cdevents/");
+    let mut facts = Vec::new();
+    for version in ["v0.4.1", "v0.5.1"] {
+        let Ok(files) = std::fs::read_dir(format!("{folder}{version}")) else {
+            println!("SKIPPED: {folder} is not there");
+            return;
+        };
+        for path in files.map(|file| file.unwrap().path()) {
+            let fact = parse(&std::fs::read(&path).unwrap(), now());
+            facts.push(fact.unwrap_or_else(|misfit| panic!("{path:?}: {misfit}")));
+        }
+    }
+    let identities: std::collections::BTreeSet<_> =
+        facts.iter().map(|fact| (&fact.source, &fact.id)).collect();
+    assert_eq!((facts.len(), identities.len()), (92, 3));
+}
+
 proptest! {
     #[test]
     fn parse_never_panics_on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {

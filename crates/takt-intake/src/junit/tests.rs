@@ -61,6 +61,7 @@ fn what_is_not_junit_is_refused_with_place_and_remedy() {
         ("<testsuite><testcase/></testsuite>", "no `name`"),
         ("<testsuite><testcase name='a' time='soon'/></testsuite>", "`soon`"),
         ("<testsuite><testcase name='&x;'/></testsuite>", "attribute `name`"),
+        ("<testsuite/><testsuite/>", "follows the end"),
         ("<!DOCTYPE a [<!ENTITY x 'y'>]><testsuite/>", "DOCTYPE"),
     ] {
         let error = read(xml.as_bytes(), &options()).unwrap_err();
@@ -85,4 +86,14 @@ fn shared_files_are_read_or_refused_as_they_should() {
     let nested = read(&file("testsuite-in-testsuite.xml").unwrap(), &options()).unwrap();
     assert_eq!(counts(&nested), [5, 0, 0, 0]);
     assert!(read(&file("no-cases.xml").unwrap(), &options()).unwrap().events.is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn reading_never_panics_on_a_damaged_report(at in 0_usize..4096, byte: u8) {
+        let mut bytes = SAMPLE.to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = read(&bytes, &options());
+    }
 }

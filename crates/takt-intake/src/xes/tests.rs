@@ -62,6 +62,7 @@ fn hostile_files_are_refused_with_place_value_and_remedy() {
     let name = "<string key='concept:name' value='A'/>";
     for (xml, reason) in [
         ("<logs/>".to_owned(), "`logs`"),
+        ("<log/><log/>".to_owned(), "follows the end"),
         ("<!DOCTYPE l [<!ENTITY a 'b'>]><log/>".to_owned(), "DOCTYPE"),
         (event(&format!("{date}<string key='concept:name' value='&bomb;'/>")), "bomb"),
         (event(date), "`concept:name`"),
@@ -103,4 +104,14 @@ fn the_help_desk_has_its_known_totals() {
     let ids: std::collections::BTreeSet<_> = events.iter().map(|it| &it.id).collect();
     assert_eq!((cases.len(), cards.len(), columns.len()), (4580, 21348, 14));
     assert_eq!(ids.len(), events.len());
+}
+
+proptest::proptest! {
+    #[test]
+    fn reading_never_panics_on_a_damaged_log(at in 0_usize..4096, byte: u8, pack: bool) {
+        let mut bytes = if pack { packed(SAMPLE) } else { SAMPLE.to_vec() };
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = all(&bytes);
+    }
 }
