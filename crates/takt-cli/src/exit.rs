@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub(crate) hints: Vec<String>,
 }
 
+/// The answer is no: something was checked and found wanting.
+pub(crate) const VERDICT: u8 = 1;
 /// Usage, an invalid argument, or something that is not there.
 pub(crate) const USAGE: u8 = 2;
 /// The server cannot be reached.

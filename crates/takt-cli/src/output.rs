@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::exit::{Failure, INTERNAL};
 
@@ -19,14 +19,24 @@ pub(crate) enum Format {
 
 /// Writes data; a reader that has gone away is no failure.
 pub(crate) fn show(format: Format, data: &Value) -> Result<(), Failure> {
-    let text = render(format, data);
+    write(&render(format, data)).map(|_| ())
+}
+
+/// Writes text as it is, and says whether somebody still reads.
+pub(crate) fn write(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(INTERNAL, format!("cannot write to stdout: {error}"), ""))
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(INTERNAL, format!("cannot write to stdout: {error}"), "")),
     }
+}
+
+/// Says something to people, on stderr; it cannot move the cursor.
+pub(crate) fn talk(line: &str) {
+    let text: String = line.chars().filter(|one| !one.is_control()).collect();
+    // When nobody reads stderr, the data and the exit code still tell.
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 fn render(format: Format, data: &Value) -> String {
@@ -35,11 +45,22 @@ fn render(format: Format, data: &Value) -> String {
         (Format::Jsonl, Value::Array(rows)) => rows.iter().map(|row| format!("{row}\n")).collect(),
         (Format::Jsonl, _) => format!("{data}\n"),
         (Format::Table, Value::Array(rows)) => table(rows),
-        (Format::Table, Value::Object(fields)) => {
-            fields.iter().map(|(name, value)| format!("{name:<16}{}\n", cell(value))).collect()
-        }
+        (Format::Table, Value::Object(fields)) => sheet(fields),
         (Format::Table, _) => format!("{}\n", cell(data)),
     }
+}
+
+/// The fields one a line; after them, each list of objects as a table.
+fn sheet(fields: &Map<String, Value>) -> String {
+    let (mut text, mut tables) = (String::new(), String::new());
+    for (name, value) in fields {
+        let rows = value.as_array().filter(|rows| rows.first().is_some_and(Value::is_object));
+        match rows {
+            Some(rows) => tables.push_str(&format!("\n{name}\n{}", table(rows))),
+            None => text.push_str(&format!("{name:<16}{}\n", cell(value))),
+        }
+    }
+    text + &tables
 }
 
 fn table(rows: &[Value]) -> String {
@@ -96,5 +117,11 @@ mod tests {
     #[test]
     fn jsonl_is_one_document_a_line() {
         assert_eq!(render(Format::Jsonl, &json!([{"a": 1}, {"a": 2}])), "{\"a\":1}\n{\"a\":2}\n");
+    }
+
+    #[test]
+    fn a_list_inside_an_object_is_a_table_below_its_fields() {
+        let data = json!({"a": [{"b": 1}], "name": "x"});
+        assert_eq!(render(Format::Table, &data), "name            x\n\na\nB\n1\n");
     }
 }

@@ -1,9 +1,14 @@
 //! The commands, one file per noun.
 
 mod andon;
+mod board;
 mod card;
+mod column;
+mod explain;
 mod metrics;
+mod publish;
 mod stream;
+mod time;
 
 use clap::{Parser, Subcommand};
 use tonic::transport::{Channel, Endpoint};
@@ -21,6 +26,9 @@ pub(crate) struct Cli {
     /// The value stream.
     #[arg(long, env = "TAKT_STREAM", global = true, default_value = "")]
     stream: String,
+    /// The board; `main` if absent.
+    #[arg(long, env = "TAKT_BOARD", global = true, default_value = "")]
+    board: String,
     /// The form of the data on stdout.
     #[arg(short, long, value_enum, default_value = "table", global = true)]
     output: Format,
@@ -36,9 +44,19 @@ enum Noun {
     /// Value streams.
     #[command(subcommand)]
     Stream(stream::Verb),
+    /// The board as a whole.
+    #[command(subcommand)]
+    Board(board::Verb),
+    /// Columns and their limits.
+    #[command(subcommand)]
+    Column(column::Verb),
     /// Cards on the board.
     #[command(subcommand)]
     Card(card::Verb),
+    /// What keeps a card from its next column, and what would let it go on.
+    Explain(explain::Args),
+    /// Record facts: CloudEvents or CDEvents in JSON.
+    Publish(publish::Args),
     /// The Andon.
     #[command(subcommand)]
     Andon(andon::Verb),
@@ -51,6 +69,7 @@ enum Noun {
 struct Context {
     channel: Channel,
     stream: String,
+    board: String,
     output: Format,
     actor: String,
     key: String,
@@ -68,12 +87,17 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     let context = Context {
         channel: endpoint.connect_lazy(),
         stream: cli.stream,
+        board: cli.board,
         output: cli.output,
         actor: cli.actor,
         key: uuid::Uuid::new_v4().to_string(),
     };
     match cli.noun {
         Noun::Stream(verb) => stream::run(&context, verb).await,
+        Noun::Board(verb) => board::run(&context, verb).await,
+        Noun::Column(verb) => column::run(&context, verb).await,
+        Noun::Explain(args) => explain::run(&context, args).await,
+        Noun::Publish(args) => publish::run(&context, args).await,
         Noun::Card(verb) => card::run(&context, verb).await,
         Noun::Andon(verb) => andon::run(&context, verb).await,
         Noun::Metrics(verb) => metrics::run(&context, verb).await,
