@@ -1,0 +1,160 @@
+//! The gRPC services: parse, call the engine, answer.
+
+mod admin;
+mod andon;
+mod board;
+mod dead_letters;
+mod events;
+mod metrics;
+mod reports;
+mod status;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use takt_domain::ids::IdError;
+use takt_domain::{BoardId, StreamName};
+use takt_embedded::EmbeddedLog;
+use takt_engine::{Call, Engine};
+use takt_projections::{StreamView, World};
+use takt_proto::v1;
+use tonic::service::Routes;
+use tonic::{Request, Status};
+
+use status::{invalid, status};
+
+/// How long a call may take when the caller gives no deadline.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest message either way.
+const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+
+/// What every service holds.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) engine: Engine,
+    pub(crate) log: Arc<EmbeddedLog>,
+    pub(crate) data: Arc<str>,
+    pub(crate) started: takt_domain::Time,
+    /// Cancelled when the server stops, so that watches end.
+    pub(crate) stopping: tokio_util::sync::CancellationToken,
+}
+
+macro_rules! routes {
+    ($routes:expr, $services:expr, $($server:path),* $(,)?) => {{
+        let mut routes = $routes;
+        $(routes = routes.add_service(
+            <$server>::new($services.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+        );)*
+        routes
+    }};
+}
+
+/// All services of `takt.v1` beside those that are there already.
+pub(crate) fn routes(routes: Routes, services: &Services) -> Routes {
+    type S = Services;
+    routes!(
+        routes,
+        services,
+        v1::stream_service_server::StreamServiceServer<S>,
+        v1::board_service_server::BoardServiceServer<S>,
+        v1::event_service_server::EventServiceServer<S>,
+        v1::andon_service_server::AndonServiceServer<S>,
+        v1::metrics_service_server::MetricsServiceServer<S>,
+        v1::test_service_server::TestServiceServer<S>,
+        v1::change_service_server::ChangeServiceServer<S>,
+        v1::deployment_service_server::DeploymentServiceServer<S>,
+        v1::dead_letter_service_server::DeadLetterServiceServer<S>,
+        v1::admin_service_server::AdminServiceServer<S>,
+    )
+}
+
+/// The caller's deadline from the header `grpc-timeout`, at most a minute.
+fn deadline<T>(request: &Request<T>) -> Duration {
+    let header = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok());
+    header.and_then(timeout).unwrap_or(DEADLINE).min(Duration::from_secs(60))
+}
+
+fn timeout(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number.saturating_mul(3600)),
+        "M" => Duration::from_secs(number.saturating_mul(60)),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+fn call(deadline: Duration, actor: &str, key: &str, expected_version: Option<u64>) -> Call {
+    let actor = if actor.is_empty() { "anonymous" } else { actor };
+    let key = (!key.is_empty()).then(|| SmolStr::new(key));
+    Call { actor: SmolStr::new(actor), key, expected_version, deadline }
+}
+
+fn parsed<T>(field: &'static str, parsed: Result<T, IdError>) -> Result<T, Status> {
+    parsed.map_err(|error| {
+        let remedy = "give 1 to 512 bytes of text without control characters or outer blanks";
+        invalid(field, &error.to_string(), remedy)
+    })
+}
+
+fn stream_name(text: &str) -> Result<StreamName, Status> {
+    parsed("stream", StreamName::parse(text))
+}
+
+fn board_id(text: &str) -> Result<BoardId, Status> {
+    if text.is_empty() { Ok(BoardId::main()) } else { parsed("board", BoardId::parse(text)) }
+}
+
+fn receipt(receipt: takt_engine::Receipt) -> v1::Receipt {
+    v1::Receipt {
+        sequence: receipt.sequence,
+        event_ids: receipt.ids.iter().map(ToString::to_string).collect(),
+        duplicate: receipt.duplicate,
+    }
+}
+
+/// A word of the wire for a value whose name in JSON is the word.
+fn word<T: serde::Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
+/// The value of a word of the wire.
+fn from_word<T: serde::de::DeserializeOwned>(
+    field: &'static str,
+    text: &str,
+    words: &str,
+) -> Result<T, Status> {
+    serde_json::from_value(serde_json::Value::from(text))
+        .map_err(|_| invalid(field, &format!("`{text}` is not known"), &format!("use {words}")))
+}
+
+impl Services {
+    /// Reads one stream's view once the read side has come to `min_sequence`.
+    async fn view<R>(
+        &self,
+        stream: &str,
+        min_sequence: u64,
+        deadline: Duration,
+        read: impl FnOnce(&StreamView, &World) -> Result<R, Status>,
+    ) -> Result<(R, u64), Status> {
+        let name = stream_name(stream)?;
+        let answer = self.engine.view(min_sequence, deadline, |world| {
+            let view = world.streams.get(&name);
+            let view =
+                view.ok_or_else(|| status(takt_engine::Error::UnknownStream(name.clone())))?;
+            Ok((read(view, world)?, world.seq))
+        });
+        answer.await.map_err(status)?
+    }
+}

@@ -1,0 +1,92 @@
+//! What an operator asks: where the log and the read side stand, and whether they agree.
+
+use takt_ports::LogError;
+use takt_proto::convert::timestamp;
+use takt_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{Services, status};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+impl Services {
+    async fn head(&self) -> Result<u64, Status> {
+        self.engine.log().head().await.map_err(|error| status(error.into()))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::admin_service_server::AdminService for Services {
+    async fn get_status(
+        &self,
+        _request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let (applied, checkpoint) = self.engine.progress();
+        Ok(Response::new(v1::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            head: self.head().await?,
+            checkpoint,
+            data_dir: self.data.to_string(),
+            started: Some(timestamp(self.started)),
+            applied,
+        }))
+    }
+
+    async fn projection_status(
+        &self,
+        _request: Request<v1::ProjectionStatusRequest>,
+    ) -> Result<Response<v1::ProjectionStatusResponse>, Status> {
+        let (applied, checkpoint) = self.engine.progress();
+        let wait = std::time::Duration::from_secs(10);
+        let hash = self.engine.view(0, wait, |world| world.hash()).await.map_err(status)?;
+        let head = self.head().await?;
+        let hash = hex(&hash);
+        Ok(Response::new(v1::ProjectionStatusResponse { head, applied, checkpoint, hash }))
+    }
+
+    async fn rebuild_projection(
+        &self,
+        _request: Request<v1::RebuildProjectionRequest>,
+    ) -> Result<Response<v1::ProjectionStatusResponse>, Status> {
+        Err(Status::unimplemented(
+            "a running server cannot rebuild yet; stop it, delete the folder `projections`, start it",
+        ))
+    }
+
+    async fn verify_projection(
+        &self,
+        _request: Request<v1::VerifyProjectionRequest>,
+    ) -> Result<Response<v1::VerifyProjectionResponse>, Status> {
+        let (live, rebuilt, sequence) = self.engine.verify().await.map_err(status)?;
+        Ok(Response::new(v1::VerifyProjectionResponse {
+            ok: live == rebuilt,
+            sequence,
+            live_hash: hex(&live),
+            rebuild_hash: hex(&rebuilt),
+        }))
+    }
+
+    async fn verify_log(
+        &self,
+        _request: Request<v1::VerifyLogRequest>,
+    ) -> Result<Response<v1::VerifyLogResponse>, Status> {
+        let answer = match self.log.verify().await {
+            Ok(verified) => v1::VerifyLogResponse {
+                ok: true,
+                entries: verified.count,
+                damaged: None,
+                message: format!("digest {}", hex(&verified.digest)),
+            },
+            Err(LogError::Damaged { seq, reason }) => v1::VerifyLogResponse {
+                ok: false,
+                entries: seq.saturating_sub(1),
+                damaged: Some(seq),
+                message: reason.to_string(),
+            },
+            Err(error @ LogError::Unavailable { .. }) => return Err(status(error.into())),
+        };
+        Ok(Response::new(answer))
+    }
+}

@@ -1,0 +1,207 @@
+//! The Andon: pull, acknowledge, resolve, look and learn.
+
+use takt_domain::andon::{Category, Cause, CauseKind, Effect, Order, Trigger};
+use takt_domain::{AlertId, EventId, Span};
+use takt_projections::{AlertRecord, StreamView};
+use takt_proto::convert::{span, timestamp};
+use takt_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::status::{invalid, not_found};
+use super::{Services, call, deadline, from_word, parsed, receipt, status, stream_name, word};
+
+const CATEGORIES: &str = "`fixed`, `reverted`, `false_alarm`, `flaky` or `other`";
+
+fn alert(view: &StreamView, id: &AlertId, record: &AlertRecord) -> v1::Alert {
+    let live = view.line.open.get(id);
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let over = record.resolution.as_ref();
+    let held = live.and_then(|live| live.acknowledged.as_ref());
+    v1::Alert {
+        alert: id.to_string(),
+        effect: word(record.effect),
+        cause_kind: word(record.cause.kind),
+        cause_source: record.cause.source.to_string(),
+        cause_id: record.cause.id.to_string(),
+        stage: text(record.stage.as_deref()),
+        column: text(record.column.as_ref().map(takt_domain::ColumnName::as_str)),
+        summary: record.summary.to_string(),
+        pulled_at: Some(timestamp(record.pulled_at)),
+        acknowledged_by: held.map(|(by, _)| by.to_string()).unwrap_or_default(),
+        acknowledged_until: held.map(|(_, until)| timestamp(*until)),
+        acknowledged_at: record.acknowledged.as_ref().map(|(at, _)| timestamp(*at)),
+        escalated: live.is_some_and(|live| live.escalated),
+        cleared: live.is_some_and(|live| live.cleared),
+        triggers: u32::try_from(record.triggers).unwrap_or(u32::MAX),
+        resolved_at: over.map(|over| timestamp(over.at)),
+        resolved_by: text(over.map(|over| over.by.as_str())),
+        category: over.map(|over| word(over.category)).unwrap_or_default(),
+        cause: text(over.map(|over| over.cause.as_str())),
+        countermeasure: text(over.map(|over| over.countermeasure.as_str())),
+    }
+}
+
+/// Alerts that are wanted, the newest first.
+fn alerts(view: &StreamView, wanted: impl Fn(&AlertId, &AlertRecord) -> bool) -> Vec<v1::Alert> {
+    let mut found: Vec<_> = view.alerts.all.iter().filter(|(id, it)| wanted(id, it)).collect();
+    found.sort_by_key(|(_, record)| std::cmp::Reverse(record.pulled_at));
+    found.into_iter().map(|(id, record)| alert(view, id, record)).collect()
+}
+
+fn alert_id(text: &str) -> Result<AlertId, Status> {
+    parsed("alert", AlertId::parse(text))
+}
+
+#[tonic::async_trait]
+impl v1::andon_service_server::AndonService for Services {
+    async fn list_alerts(
+        &self,
+        request: Request<v1::ListAlertsRequest>,
+    ) -> Result<Response<v1::ListAlertsResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let read = |view: &StreamView, _: &_| {
+            Ok(alerts(view, |_, it| asked.include_resolved || it.resolution.is_none()))
+        };
+        let (alerts, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::ListAlertsResponse { alerts, sequence }))
+    }
+
+    async fn get_alert(
+        &self,
+        request: Request<v1::GetAlertRequest>,
+    ) -> Result<Response<v1::GetAlertResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let id = alert_id(&asked.alert)?;
+        let read = |view: &StreamView, _: &_| {
+            let found = view.alerts.all.get(&id).map(|record| alert(view, &id, record));
+            found.ok_or_else(|| not_found("alert", id.as_str(), "`takt andon list` shows them"))
+        };
+        let (alert, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::GetAlertResponse { alert: Some(alert), sequence }))
+    }
+
+    async fn pull(
+        &self,
+        request: Request<v1::PullRequest>,
+    ) -> Result<Response<v1::PullResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let stream = stream_name(&asked.stream)?;
+        if asked.summary.trim().is_empty() {
+            let remedy = "say in a line what people need to know";
+            return Err(invalid("summary", "`summary` is empty", remedy));
+        }
+        let key = if asked.idempotency_key.is_empty() {
+            uuid::Uuid::now_v7().to_string()
+        } else {
+            asked.idempotency_key.clone()
+        };
+        // The key names the alert, so that a retry is the same pull.
+        let id = EventId::derive("urn:takt:pull", &key, 0).to_string();
+        let alert = AlertId::new(format!("a-{}", id.split('-').next().unwrap_or_default()));
+        let source = if asked.actor.is_empty() { "anonymous" } else { asked.actor.as_str() };
+        let order = Order::Pull {
+            alert: alert.clone(),
+            cause: Cause {
+                kind: CauseKind::Person,
+                source: source.into(),
+                id: alert.as_str().into(),
+            },
+            stage: (!asked.stage.is_empty()).then(|| asked.stage.as_str().into()),
+            column: None,
+            trigger: Trigger {
+                event: "".into(),
+                at: self.engine.now(),
+                summary: asked.summary.as_str().into(),
+            },
+        };
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
+        let done = self.engine.andon(&stream, call, order).await.map_err(status)?;
+        let (sequence, duplicate) = (done.sequence, done.duplicate);
+        Ok(Response::new(v1::PullResponse { alert: alert.to_string(), sequence, duplicate }))
+    }
+
+    async fn acknowledge(
+        &self,
+        request: Request<v1::AcknowledgeRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let stream = stream_name(&asked.stream)?;
+        let hold = match &asked.hold {
+            Some(hold) => span(hold),
+            None => self.policy_hold(&asked.stream, wait).await?,
+        };
+        let order = Order::Acknowledge { alert: alert_id(&asked.alert)?, hold };
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
+        let done = self.engine.andon(&stream, call, order).await.map_err(status)?;
+        Ok(Response::new(receipt(done)))
+    }
+
+    async fn resolve(
+        &self,
+        request: Request<v1::ResolveRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let stream = stream_name(&asked.stream)?;
+        let category: Category = from_word("category", &asked.category, CATEGORIES)?;
+        let order = Order::Resolve {
+            alert: alert_id(&asked.alert)?,
+            category,
+            cause: asked.cause.as_str().into(),
+            countermeasure: asked.countermeasure.as_str().into(),
+        };
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
+        let done = self.engine.andon(&stream, call, order).await.map_err(status)?;
+        Ok(Response::new(receipt(done)))
+    }
+
+    async fn check(
+        &self,
+        request: Request<v1::CheckRequest>,
+    ) -> Result<Response<v1::CheckResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let stops = |id: &AlertId, record: &AlertRecord| {
+            let about = asked.stage.is_empty()
+                || record.stage.as_ref().is_none_or(|stage| *stage == asked.stage);
+            let fixed = id.as_str() == asked.fixes;
+            record.resolution.is_none() && record.effect == Effect::Stop && about && !fixed
+        };
+        let read = |view: &StreamView, _: &_| Ok(alerts(view, stops));
+        let (alerts, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let stopped = !alerts.is_empty();
+        Ok(Response::new(v1::CheckResponse { stopped, alerts, sequence }))
+    }
+
+    async fn search_alerts(
+        &self,
+        request: Request<v1::SearchAlertsRequest>,
+    ) -> Result<Response<v1::ListAlertsResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let words = asked.query.to_lowercase();
+        let read = |view: &StreamView, _: &_| {
+            let mut found = alerts(view, |_, _| true);
+            found.retain(|it| {
+                let text =
+                    format!("{} {} {} {}", it.alert, it.summary, it.cause, it.countermeasure);
+                let text = text.to_lowercase();
+                words.split_whitespace().all(|word| text.contains(word))
+            });
+            Ok(found)
+        };
+        let (alerts, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::ListAlertsResponse { alerts, sequence }))
+    }
+}
+
+impl Services {
+    async fn policy_hold(&self, stream: &str, wait: std::time::Duration) -> Result<Span, Status> {
+        let read = |view: &StreamView, _: &_| Ok(view.state.policy.acknowledge_for);
+        self.view(stream, 0, wait, read).await.map(|(hold, _)| hold)
+    }
+}

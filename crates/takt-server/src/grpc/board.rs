@@ -1,0 +1,349 @@
+//! Boards, columns and cards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use takt_domain::board::{
+    self, Board, Card, ColumnSet, Details, Evidence, Order, WipLimit, WipPolicy,
+};
+use takt_domain::rejection::Asked;
+use takt_domain::{CardId, ColumnName, Rejection};
+use takt_projections::StreamView;
+use takt_proto::convert::{duration, span, timestamp};
+use takt_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::status::not_found;
+use super::{
+    Services, board_id, call, deadline, from_word, parsed, receipt, status, stream_name, word,
+};
+
+const KINDS: &str = "`queue`, `active` or `done`";
+const POLICIES: &str = "`off`, `soft` or `hard`";
+const CLASSES: &str = "`standard`, `expedite`, `fixed_date` or `intangible`";
+
+/// The parts that every command to a board carries.
+struct To<'a> {
+    stream: &'a str,
+    board: &'a str,
+    expected: Option<u64>,
+    key: &'a str,
+    actor: &'a str,
+    wait: Duration,
+}
+
+macro_rules! to {
+    ($asked:expr, $wait:expr) => {
+        To {
+            stream: &$asked.stream,
+            board: &$asked.board,
+            expected: $asked.expected_version,
+            key: &$asked.idempotency_key,
+            actor: &$asked.actor,
+            wait: $wait,
+        }
+    };
+}
+
+impl Services {
+    async fn order(&self, to: To<'_>, order: Order) -> Result<takt_engine::Receipt, Status> {
+        let (stream, board) = (stream_name(to.stream)?, board_id(to.board)?);
+        let call = call(to.wait, to.actor, to.key, to.expected);
+        self.engine.board(&stream, &board, call, order).await.map_err(status)
+    }
+}
+
+fn card_id(text: &str) -> Result<CardId, Status> {
+    parsed("card", CardId::parse(text))
+}
+
+fn column_name(text: &str) -> Result<ColumnName, Status> {
+    parsed("column", ColumnName::parse(text))
+}
+
+fn on<'a>(view: &'a StreamView, board: &str) -> Result<&'a Arc<Board>, Status> {
+    let id = board_id(board)?;
+    let found = view.boards.get(&id);
+    found.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
+}
+
+fn known<'a>(board: &'a Board, card: &str) -> Result<(CardId, &'a Card), Status> {
+    let id = card_id(card)?;
+    let found = board.cards.get(&id);
+    let found = found.ok_or_else(|| not_found("card", card, "`takt card list` shows the cards"))?;
+    Ok((id, found))
+}
+
+fn column(board: &Board, name: &ColumnName, column: &board::Column) -> v1::Column {
+    v1::Column {
+        column: name.to_string(),
+        kind: column.kind().map(word).unwrap_or_default(),
+        wip_limit: Some(v1::WipLimit {
+            cards: column.wip_limit.cards,
+            policy: word(column.wip_limit.policy),
+        }),
+        time_limit: column.time_limit.map(duration),
+        stage: column.stage.as_deref().unwrap_or_default().to_owned(),
+        unplanned: column.is_unplanned(),
+        count: board.count(name),
+        over_limit: board.is_over(name),
+    }
+}
+
+fn card(board: &Board, id: &CardId, card: &Card) -> v1::Card {
+    let done = |step: &board::Move| step.column.as_ref().is_some_and(|name| board.is_done(name));
+    let left =
+        |pair: &[board::Move]| matches!(pair, [a, b] if done(a) && !done(b) && b.column.is_some());
+    v1::Card {
+        card: id.to_string(),
+        title: card.title.value.to_string(),
+        r#type: card.kind.value.to_string(),
+        class: word(card.class.value),
+        size: card.size.value,
+        column: card.place().map(ToString::to_string).unwrap_or_default(),
+        blocked: card.blocked().is_some(),
+        blocked_reason: card.blocked().map(ToString::to_string).unwrap_or_default(),
+        first_seen: card.first_seen().map(timestamp),
+        entered: card.stay().map(|stay| timestamp(stay.order.time)),
+        deleted: card.place().is_none(),
+        done: card.moves.last().is_some_and(done),
+        reopened: card.moves.windows(2).any(left),
+    }
+}
+
+#[tonic::async_trait]
+impl v1::board_service_server::BoardService for Services {
+    async fn get_board(
+        &self,
+        request: Request<v1::GetBoardRequest>,
+    ) -> Result<Response<v1::GetBoardResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let read = |view: &StreamView, _: &_| Ok(Arc::clone(on(view, &asked.board)?));
+        let (board, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let columns = board.column_order();
+        let columns = columns.into_iter().filter_map(|name| board.columns.get_key_value(name));
+        let cards = board.cards.iter().filter(|(_, card)| card.place().is_some());
+        Ok(Response::new(v1::GetBoardResponse {
+            columns: columns.map(|(name, it)| column(&board, name, it)).collect(),
+            cards: cards.map(|(id, it)| card(&board, id, it)).collect(),
+            board: board_id(&asked.board)?.to_string(),
+            stream: asked.stream,
+            sequence,
+        }))
+    }
+
+    async fn set_column(
+        &self,
+        request: Request<v1::SetColumnRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let kind = asked.kind.as_deref().map(|kind| from_word("kind", kind, KINDS)).transpose()?;
+        let wip_limit = asked.wip_limit.as_ref().map(wip_limit).transpose()?;
+        let set = ColumnSet {
+            column: column_name(&asked.column)?,
+            kind,
+            order: asked.order,
+            wip_limit,
+            time_limit: asked.time_limit.as_ref().map(span),
+            stage: asked.stage.as_deref().map(Into::into),
+        };
+        let done = self.order(to!(asked, wait), Order::SetColumn(set)).await?;
+        Ok(Response::new(receipt(done)))
+    }
+
+    async fn add_card(
+        &self,
+        request: Request<v1::AddCardRequest>,
+    ) -> Result<Response<v1::AddCardResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let card = if asked.card.is_empty() {
+            // The key names the card too, so that a retry without an id adds one card.
+            let key = if asked.idempotency_key.is_empty() {
+                uuid::Uuid::now_v7().to_string()
+            } else {
+                asked.idempotency_key.clone()
+            };
+            let id = takt_domain::EventId::derive("urn:takt:card", &key, 0).to_string();
+            CardId::new(format!("c-{}", id.split('-').next().unwrap_or_default()))
+        } else {
+            card_id(&asked.card)?
+        };
+        let text = |text: &str| (!text.is_empty()).then(|| text.into());
+        let class = (!asked.class.is_empty()).then_some(asked.class.as_str());
+        let class = class.map(|class| from_word("class", class, CLASSES)).transpose()?;
+        let details = Details {
+            title: text(&asked.title),
+            kind: text(&asked.r#type),
+            class,
+            size: asked.size,
+        };
+        let column = (!asked.column.is_empty()).then(|| column_name(&asked.column)).transpose()?;
+        let order = Order::AddCard { card: card.clone(), column, details };
+        let done = self.order(to!(asked, wait), order).await?;
+        let (sequence, duplicate) = (done.sequence, done.duplicate);
+        Ok(Response::new(v1::AddCardResponse { card: card.to_string(), sequence, duplicate }))
+    }
+
+    async fn move_card(
+        &self,
+        request: Request<v1::MoveCardRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let (card, column) = (card_id(&asked.card)?, column_name(&asked.column)?);
+        let done = self.order(to!(asked, wait), Order::MoveCard { card, column }).await?;
+        Ok(Response::new(receipt(done)))
+    }
+
+    async fn block_card(
+        &self,
+        request: Request<v1::BlockCardRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let order =
+            Order::Block { card: card_id(&asked.card)?, reason: asked.reason.as_str().into() };
+        Ok(Response::new(receipt(self.order(to!(asked, wait), order).await?)))
+    }
+
+    async fn unblock_card(
+        &self,
+        request: Request<v1::CardRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let order = Order::Unblock { card: card_id(&asked.card)? };
+        Ok(Response::new(receipt(self.order(to!(asked, wait), order).await?)))
+    }
+
+    async fn delete_card(
+        &self,
+        request: Request<v1::CardRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let order = Order::Delete { card: card_id(&asked.card)? };
+        Ok(Response::new(receipt(self.order(to!(asked, wait), order).await?)))
+    }
+
+    async fn get_card(
+        &self,
+        request: Request<v1::GetCardRequest>,
+    ) -> Result<Response<v1::GetCardResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let read = |view: &StreamView, _: &_| {
+            let board = on(view, &asked.board)?;
+            let (id, found) = known(board, &asked.card)?;
+            let history = found.moves.iter().map(|step| v1::CardMove {
+                time: Some(timestamp(step.order.time)),
+                column: step.column.as_ref().map(ToString::to_string).unwrap_or_default(),
+                historical: step.historical,
+            });
+            Ok((card(board, &id, found), history.collect()))
+        };
+        let ((card, history), sequence) =
+            self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::GetCardResponse { card: Some(card), history, sequence }))
+    }
+
+    async fn list_cards(
+        &self,
+        request: Request<v1::ListCardsRequest>,
+    ) -> Result<Response<v1::ListCardsResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let read = |view: &StreamView, _: &_| Ok(Arc::clone(on(view, &asked.board)?));
+        let (board, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let wanted = |card: &Card| match card.place() {
+            None => asked.include_deleted && asked.column.is_empty(),
+            Some(place) => asked.column.is_empty() || place.as_str() == asked.column,
+        };
+        let cards = board.cards.iter().filter(|(_, card)| wanted(card));
+        let cards = cards.map(|(id, it)| card(&board, id, it)).collect();
+        Ok(Response::new(v1::ListCardsResponse { cards, sequence }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::GetCardRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let at = self.engine.now();
+        let read = |view: &StreamView, _: &_| explain(view, &asked, at);
+        let (answer, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::ExplainResponse { sequence, ..answer }))
+    }
+
+    async fn close_import(
+        &self,
+        request: Request<v1::CloseImportRequest>,
+    ) -> Result<Response<v1::Receipt>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let to = To {
+            stream: &asked.stream,
+            board: &asked.board,
+            expected: None,
+            key: &asked.idempotency_key,
+            actor: &asked.actor,
+            wait,
+        };
+        Ok(Response::new(receipt(self.order(to, Order::CloseImport).await?)))
+    }
+}
+
+fn wip_limit(limit: &v1::WipLimit) -> Result<WipLimit, Status> {
+    let policy = if limit.policy.is_empty() {
+        WipPolicy::Hard
+    } else {
+        from_word("wip_limit.policy", &limit.policy, POLICIES)?
+    };
+    Ok(WipLimit { cards: limit.cards, policy })
+}
+
+/// What keeps a card from its next column: the same decision that a move would meet.
+fn explain(
+    view: &StreamView,
+    asked: &v1::GetCardRequest,
+    at: takt_domain::Time,
+) -> Result<v1::ExplainResponse, Status> {
+    let board = on(view, &asked.board)?;
+    let (id, card) = known(board, &asked.card)?;
+    let Some(place) = card.place() else {
+        return Err(not_found(
+            "card",
+            &asked.card,
+            "it was deleted; `takt card list` shows the rest",
+        ));
+    };
+    let order = board.column_order();
+    let next = order.iter().skip_while(|name| **name != place).nth(1).copied();
+    let mut answer = v1::ExplainResponse {
+        card: id.to_string(),
+        column: place.to_string(),
+        next: next.map(ToString::to_string).unwrap_or_default(),
+        ..v1::ExplainResponse::default()
+    };
+    let Some(next) = next.filter(|_| !board.is_done(place)) else { return Ok(answer) };
+    let evidence =
+        Evidence { line: &view.line, line_seq: view.line_seq, line_policy: view.state.policy.line };
+    let order = Order::MoveCard { card: id, column: next.clone() };
+    let command = board::Command { asked: Asked { at, actor: "explain".into() }, order };
+    if let Err(Rejection::Refused(unmet)) = board::decide(board, evidence, command) {
+        answer.unmet = unmet
+            .into_iter()
+            .map(|one| v1::ErrorDetail {
+                code: one.code.to_owned(),
+                field: String::new(),
+                message: one.message,
+                remedy: one.remedy,
+            })
+            .collect();
+    }
+    Ok(answer)
+}

@@ -1,0 +1,170 @@
+//! Events: publish facts, read the log, watch it from a sequence.
+
+use takt_domain::StreamName;
+use takt_engine::Published;
+use takt_ports::{Entry, LogError};
+use takt_proto::v1;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::status::invalid;
+use super::{Services, status, stream_name};
+
+/// The most events one publish may carry.
+const MAX_EVENTS: usize = 10_000;
+/// How many entries are read at once.
+const BATCH: usize = 256;
+
+type Events = ReceiverStream<Result<v1::Event, Status>>;
+
+/// What became of one fact, for the wire.
+pub(super) fn result(published: Published) -> v1::PublishResult {
+    use v1::publish_result::Result as R;
+    let result = match published {
+        Published::Recorded { sequence } => R::Recorded(v1::Recorded { sequence }),
+        Published::Duplicate { sequence } => R::Duplicate(v1::Duplicate { sequence }),
+        Published::Dead { id, reason, place, remedy } => {
+            R::Dead(v1::Dead { id: id.to_string(), reason, place, remedy })
+        }
+    };
+    v1::PublishResult { result: Some(result) }
+}
+
+/// Which entries a reader wants: those of a stream without bookkeeping, or all.
+struct Wanted {
+    stream: Option<StreamName>,
+    left: u64,
+}
+
+impl Wanted {
+    fn of(asked: &v1::ReadRequest) -> Result<Self, Status> {
+        let stream = (!asked.stream.is_empty()).then(|| stream_name(&asked.stream)).transpose()?;
+        Ok(Self { stream, left: if asked.limit == 0 { u64::MAX } else { asked.limit } })
+    }
+
+    fn event(&self, entry: &Entry) -> Option<v1::Event> {
+        let recorded = takt_events::decode(entry.seq, &entry.bytes).ok();
+        if let Some(stream) = &self.stream {
+            let of_stream = recorded.as_ref().is_some_and(|it| it.stream == *stream);
+            if entry.subject.is_system() || !of_stream {
+                return None;
+            }
+        }
+        let kind = recorded.map(|it| takt_events::type_of(&it.event).to_owned());
+        Some(v1::Event {
+            sequence: entry.seq,
+            event: entry.bytes.clone(),
+            r#type: kind.unwrap_or_default(),
+        })
+    }
+}
+
+/// Sends what is wanted of some entries; `false` when the reader has had enough or has gone.
+async fn send(
+    entries: &[Entry],
+    wanted: &mut Wanted,
+    sender: &mpsc::Sender<Result<v1::Event, Status>>,
+) -> bool {
+    for event in entries.iter().filter_map(|entry| wanted.event(entry)).collect::<Vec<_>>() {
+        if wanted.left == 0 || sender.send(Ok(event)).await.is_err() {
+            return false;
+        }
+        wanted.left -= 1;
+    }
+    wanted.left > 0
+}
+
+fn failed(error: LogError) -> Status {
+    match &error {
+        LogError::Damaged { .. } => Status::data_loss(error.to_string()),
+        LogError::Unavailable { .. } => status(error.into()),
+    }
+}
+
+#[tonic::async_trait]
+impl v1::event_service_server::EventService for Services {
+    type ReadStream = Events;
+    type WatchStream = Events;
+
+    async fn publish(
+        &self,
+        request: Request<v1::PublishRequest>,
+    ) -> Result<Response<v1::PublishResponse>, Status> {
+        let asked = request.into_inner();
+        let stream = stream_name(&asked.stream)?;
+        if asked.events.len() > MAX_EVENTS {
+            let problem = format!("{} events at once, limit {MAX_EVENTS}", asked.events.len());
+            return Err(invalid("events", &problem, "publish in several calls"));
+        }
+        let published = self.engine.publish(&stream, asked.events).await.map_err(status)?;
+        let sequence = published
+            .iter()
+            .map(|one| match one {
+                Published::Recorded { sequence } | Published::Duplicate { sequence } => *sequence,
+                Published::Dead { .. } => 0,
+            })
+            .max()
+            .unwrap_or(0);
+        let results = published.into_iter().map(result).collect();
+        Ok(Response::new(v1::PublishResponse { results, sequence }))
+    }
+
+    async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
+        let asked = request.into_inner();
+        let mut wanted = Wanted::of(&asked)?;
+        let head = self.engine.log().head().await.map_err(failed)?;
+        let (sender, receiver) = mpsc::channel(BATCH);
+        let log = std::sync::Arc::clone(self.engine.log());
+        let stopping = self.stopping.clone();
+        tokio::spawn(stopping.run_until_cancelled_owned(async move {
+            let mut from = asked.from.max(1);
+            while from <= head {
+                let entries = match log.read(from, BATCH).await {
+                    Ok(entries) if entries.is_empty() => return,
+                    Ok(entries) => entries,
+                    Err(error) => {
+                        // The reader may have gone; then nobody needs to know.
+                        let _ = sender.send(Err(failed(error))).await;
+                        return;
+                    }
+                };
+                from += entries.len() as u64;
+                let known: Vec<Entry> = entries.into_iter().filter(|it| it.seq <= head).collect();
+                if !send(&known, &mut wanted, &sender).await {
+                    return;
+                }
+            }
+        }));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn watch(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
+        let asked = request.into_inner();
+        let mut wanted = Wanted::of(&asked)?;
+        let mut tail = self.engine.log().tail(asked.from.max(1));
+        let (sender, receiver) = mpsc::channel(BATCH);
+        let stopping = self.stopping.clone();
+        tokio::spawn(stopping.run_until_cancelled_owned(async move {
+            loop {
+                let next = tokio::select! {
+                    next = tail.next(BATCH) => next,
+                    () = sender.closed() => return,
+                };
+                match next {
+                    Ok(entries) => {
+                        if !send(&entries, &mut wanted, &sender).await {
+                            return;
+                        }
+                    }
+                    Err(error) => {
+                        // The reader may have gone; then nobody needs to know.
+                        let _ = sender.send(Err(failed(error))).await;
+                        return;
+                    }
+                }
+            }
+        }));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}

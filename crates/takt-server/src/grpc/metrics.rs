@@ -1,0 +1,50 @@
+//! Metrics, computed from the board when they are asked for.
+
+use std::sync::Arc;
+
+use takt_projections::{StreamView, Window, lead_time};
+use takt_proto::convert::time;
+use takt_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::status::not_found;
+use super::{Services, board_id, deadline};
+
+#[tonic::async_trait]
+impl v1::metrics_service_server::MetricsService for Services {
+    async fn get_lead_time(
+        &self,
+        request: Request<v1::GetLeadTimeRequest>,
+    ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
+        let wait = deadline(&request);
+        let asked = request.into_inner();
+        let id = board_id(&asked.board)?;
+        let read = |view: &StreamView, _: &_| {
+            let board = view.boards.get(&id).map(Arc::clone);
+            board.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
+        };
+        let (board, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let window =
+            Window { since: asked.since.as_ref().map(time), until: asked.until.as_ref().map(time) };
+        let found = lead_time(&board, window);
+        let quality = [
+            ("first_seen_in_done", found.quality.first_seen_in_done),
+            ("negative_spans", found.quality.negative_spans),
+            ("never_seen", found.quality.never_seen),
+        ];
+        Ok(Response::new(v1::GetLeadTimeResponse {
+            stream: asked.stream,
+            completed: found.completed,
+            reopened: found.reopened,
+            reopened_open: found.reopened_open,
+            open: found.open,
+            unit: "seconds".to_owned(),
+            p50: found.p50,
+            p85: found.p85,
+            p95: found.p95,
+            mean: found.mean,
+            quality: quality.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            sequence,
+        }))
+    }
+}

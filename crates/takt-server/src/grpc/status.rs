@@ -1,0 +1,55 @@
+//! The one place where the engine's errors become gRPC codes.
+
+use takt_engine::Error;
+use takt_proto::error;
+use takt_proto::v1::ErrorDetail;
+use tonic::{Code, Status};
+
+/// The status of an error of the engine.
+pub(crate) fn status(error: Error) -> Status {
+    let message = error.to_string();
+    let (code, name, remedy) = match error {
+        Error::Rejected(rejection) => return error::rejected(&rejection),
+        Error::Aborted { .. } => (Code::Aborted, "version", "read again and decide anew".into()),
+        Error::KeyReused { .. } => (
+            Code::InvalidArgument,
+            "idempotency_key",
+            "use a new idempotency key for every command".into(),
+        ),
+        Error::UnknownStream(stream) => {
+            (Code::NotFound, "not_found", format!("make it with `takt stream create {stream}`"))
+        }
+        Error::TooLarge(_) => (Code::ResourceExhausted, "too_large", "send less at once".into()),
+        Error::Unavailable(_) => (
+            Code::Unavailable,
+            "unavailable",
+            "try again; nothing that was acknowledged is lost".into(),
+        ),
+        Error::DeadlineExceeded => (
+            Code::DeadlineExceeded,
+            "deadline",
+            "try again with the same idempotency key, or with more time".into(),
+        ),
+    };
+    error::status(code, &message, vec![detail(name, "", &message, &remedy)])
+}
+
+/// A field that has a value it cannot have.
+pub(crate) fn invalid(field: &str, problem: &str, remedy: &str) -> Status {
+    error::status(Code::InvalidArgument, problem, vec![detail("invalid", field, problem, remedy)])
+}
+
+/// A thing that is not there.
+pub(crate) fn not_found(kind: &str, name: &str, remedy: &str) -> Status {
+    let message = format!("{kind} `{name}` does not exist");
+    error::status(Code::NotFound, &message, vec![detail("not_found", kind, &message, remedy)])
+}
+
+fn detail(code: &str, field: &str, message: &str, remedy: &str) -> ErrorDetail {
+    ErrorDetail {
+        code: code.to_owned(),
+        field: field.to_owned(),
+        message: message.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
