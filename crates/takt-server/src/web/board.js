@@ -32,9 +32,9 @@
     source = null;
     if (document.hidden) return;
     source = new EventSource("/sse?stream=" + encodeURIComponent(stream));
-    source.addEventListener("changed", changed);
+    for (const it of ["open", "changed"]) source.addEventListener(it, changed); // nothing is missed
   }
-  document.addEventListener("visibilitychange", () => { watch(); if (!document.hidden) changed(); });
+  document.addEventListener("visibilitychange", watch);
   addEventListener("pagehide", () => source?.close());
   addEventListener("pageshow", watch);
 })();
