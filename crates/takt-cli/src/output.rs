@@ -34,9 +34,14 @@ pub(crate) fn write(text: &str) -> Result<bool, Failure> {
 
 /// Says something to people, on stderr; it cannot move the cursor.
 pub(crate) fn talk(line: &str) {
-    let text: String = line.chars().filter(|one| !one.is_control()).collect();
+    let text = plain(line);
     // When nobody reads stderr, the data and the exit code still tell.
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// A text without control characters.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(|one| !one.is_control()).collect()
 }
 
 fn render(format: Format, data: &Value) -> String {
@@ -98,7 +103,7 @@ fn table(rows: &[Value]) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
-        Value::String(text) => text.chars().filter(|one| !one.is_control()).collect(),
+        Value::String(text) => plain(text),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }

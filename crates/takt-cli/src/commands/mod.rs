@@ -4,8 +4,13 @@ mod andon;
 mod board;
 mod card;
 mod column;
+mod completion;
+mod dead;
+mod events;
 mod explain;
+mod log;
 mod metrics;
+mod projection;
 mod publish;
 mod stream;
 mod time;
@@ -63,6 +68,20 @@ enum Noun {
     /// Flow metrics.
     #[command(subcommand)]
     Metrics(metrics::Verb),
+    /// The log's events.
+    #[command(subcommand)]
+    Events(events::Verb),
+    /// Dead letters: what could not be understood.
+    #[command(subcommand)]
+    Dead(dead::Verb),
+    /// The state that queries see.
+    #[command(subcommand)]
+    Projection(projection::Verb),
+    /// The log itself.
+    #[command(subcommand)]
+    Log(log::Verb),
+    /// A completion script for a shell.
+    Completion(completion::Args),
 }
 
 /// What every command needs to know.
@@ -101,6 +120,11 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Noun::Card(verb) => card::run(&context, verb).await,
         Noun::Andon(verb) => andon::run(&context, verb).await,
         Noun::Metrics(verb) => metrics::run(&context, verb).await,
+        Noun::Events(verb) => events::run(&context, verb).await,
+        Noun::Dead(verb) => dead::run(&context, verb).await,
+        Noun::Projection(verb) => projection::run(&context, verb).await,
+        Noun::Log(verb) => log::run(&context, verb).await,
+        Noun::Completion(args) => completion::run(&args),
     }
 }
 

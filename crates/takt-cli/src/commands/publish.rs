@@ -77,10 +77,12 @@ impl Tally {
         let mut failure = Failure::from(status);
         let (recorded, duplicate) = (self.recorded, self.duplicate);
         let dead = self.dead.len();
-        failure.hints.push(format!(
-            "before this: {recorded} recorded, {duplicate} duplicate, {dead} dead; publish the \
-             whole file again, what is recorded stays recorded once"
-        ));
+        if self.sequence > 0 || dead > 0 {
+            failure.hints.push(format!(
+                "before this: {recorded} recorded, {duplicate} duplicate, {dead} dead; publish \
+                 the whole file again, what is recorded stays recorded once"
+            ));
+        }
         failure
     }
 }
