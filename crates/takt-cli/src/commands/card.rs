@@ -56,7 +56,11 @@ pub(super) enum Verb {
         card: String,
     },
     /// Cards on the board.
-    List,
+    List {
+        /// Only cards in this column.
+        #[arg(long, default_value = "")]
+        column: String,
+    },
 }
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
@@ -83,9 +87,9 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
             json!({"card": card, "deleted": true, "sequence": receipt.sequence})
         }
         Verb::Show { card } => one(&mut client, request(&card)).await?,
-        Verb::List => {
+        Verb::List { column } => {
             let (stream, board) = (context.stream.clone(), context.board.clone());
-            let request = ListCardsRequest { stream, board, ..ListCardsRequest::default() };
+            let request = ListCardsRequest { stream, board, column, ..ListCardsRequest::default() };
             let answer = client.list_cards(request).await?.into_inner();
             answer.cards.iter().map(row).collect()
         }
