@@ -171,6 +171,13 @@ pub struct OrderKey {
     pub id: EventId,
 }
 
+impl OrderKey {
+    /// Whether no fact has set it yet.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Digits are padded to 20 so that text order is number order; other texts stay as they are.
 pub fn normal_sequence(text: &str) -> SmolStr {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -11,7 +11,7 @@ use crate::deployment::{self, Outcome};
 use crate::event::{Event, Recorded};
 use crate::ids::{CardId, ColumnName};
 use crate::testing;
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// What should be done because of an event; answered once, by a command on `line`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -77,7 +77,7 @@ impl Told<'_> {
     ) -> Vec<Intent> {
         use board::Event as E;
         match event {
-            E::ColumnSet(set) => self.limit(board, &set.column).into_iter().collect(),
+            E::ColumnSet(set) => self.column_set(board, set),
             E::CardAdded(it) => self.seen(board, before, &it.card),
             E::CardMoved(it) => self.seen(board, before, &it.card),
             E::CardReported(it) => self.seen(board, before, &it.card),
@@ -97,19 +97,31 @@ impl Told<'_> {
         }
     }
 
+    /// What a new limit means: for the count, and for breaches of a time limit that is no more.
+    fn column_set(&self, board: &Board, set: &board::ColumnSet) -> Vec<Intent> {
+        let mut intents: Vec<Intent> = self.limit(board, &set.column).into_iter().collect();
+        if set.time_limit == Some(Span::ZERO) {
+            let here = board.cards.iter().filter(|(_, card)| card.place() == Some(&set.column));
+            let told = here.filter(|(_, card)| card.overdue_told.is_some());
+            intents.extend(told.map(|(id, _)| self.clear(self.time_limit(id, &set.column))));
+        }
+        intents
+    }
+
     /// What a sighting means for the limits of the columns the card left and entered.
     fn seen(&self, board: &Board, before: Option<&ColumnName>, card: &CardId) -> Vec<Intent> {
         let after = board.cards.get(card).and_then(board::Card::place);
         if before == after {
             return vec![];
         }
-        let mut intents: Vec<Intent> = before
-            .into_iter()
-            .chain(after)
-            .filter_map(|column| self.limit(board, column))
-            .collect();
+        // Leaving a column is never news of its breach, even when it is still over its limit.
+        let eased = before.filter(|left| !board.is_over(left));
+        let mut intents: Vec<Intent> =
+            eased.into_iter().chain(after).filter_map(|column| self.limit(board, column)).collect();
+        // The limit may have been taken away since it was breached, so a told breach counts too.
+        let told = board.cards.get(card).is_some_and(|card| card.overdue_told.is_some());
         let limited = |column: &&ColumnName| {
-            board.columns.get(*column).is_some_and(|column| column.time_limit.is_some())
+            told || board.columns.get(*column).is_some_and(|column| column.time_limit.is_some())
         };
         if let Some(left) = before.filter(limited) {
             intents.push(self.clear(self.time_limit(card, left)));
@@ -134,7 +146,8 @@ impl Told<'_> {
         let source = &self.recorded.meta.source;
         let cause = self.cause(CauseKind::Test, source, &format!("{level}/{}", report.commit));
         if !report.is_broken() {
-            return vec![self.clear(cause)];
+            // A report in which nothing ran says nothing about what was broken.
+            return if report.is_green() { vec![self.clear(cause)] } else { vec![] };
         }
         let broken = report.cases.iter().filter(|case| case.outcome.is_broken()).count();
         let all = report.cases.len();

@@ -100,4 +100,10 @@ impl Reported {
     pub fn is_broken(&self) -> bool {
         self.cases.iter().any(|case| case.outcome.is_broken())
     }
+
+    /// Whether something passed and nothing is broken.
+    pub fn is_green(&self) -> bool {
+        let passed = |case: &Case| case.outcome == CaseOutcome::Passed;
+        !self.is_broken() && self.cases.iter().any(passed)
+    }
 }

@@ -34,7 +34,7 @@ pub fn evolve(mut board: Board, meta: &Meta, event: &Event) -> Board {
 impl<T> Latest<T> {
     /// Takes a value if its fact is the latest so far.
     fn take(&mut self, order: &OrderKey, value: T) {
-        if self.order == OrderKey::default() || *order > self.order {
+        if self.order.is_none() || *order > self.order {
             *self = Self { order: order.clone(), value };
         }
     }

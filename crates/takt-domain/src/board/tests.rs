@@ -252,6 +252,17 @@ fn a_command_is_dated_after_the_cards_latest_move() {
     assert_eq!(event_time(&board, &"a".into(), at(99)), at(99));
 }
 
+#[test]
+fn an_unblock_holds_although_the_clock_has_stepped_back() {
+    let board = given([hard("todo", 9), add("a")]);
+    let blocked = Event::CardBlocked(CardBlocked { card: "a".into(), reason: "data".into() });
+    let board = evolve(board, &meta(50, 1000), &blocked);
+    let time = event_time(&board, &"a".into(), at(500));
+    let later = Meta { time, ..meta(51, 500) };
+    let free = evolve(board, &later, &Event::CardUnblocked(CardUnblocked { card: "a".into() }));
+    assert_eq!(free.cards[&CardId::from("a")].blocked(), None);
+}
+
 const COLUMNS: [&str; 3] = ["todo", "doing", "done"];
 
 fn facts() -> impl Strategy<Value = Vec<(Meta, Event)>> {

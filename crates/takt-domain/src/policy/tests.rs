@@ -107,3 +107,81 @@ fn imported_history_is_never_reacted_to() {
     red.meta.historical = true;
     assert_eq!(follows(&red), Vec::<String>::new());
 }
+
+#[test]
+fn a_report_in_which_nothing_passed_clears_nothing() {
+    assert_eq!(follows(&tests(&[])), Vec::<String>::new());
+    assert_eq!(follows(&tests(&[CaseOutcome::Skipped])), Vec::<String>::new());
+}
+
+/// A board with `doing` (limit 1, cards a and b) and `todo` without a limit.
+fn full_board() -> Board {
+    let set = |column: &str, cards| board::ColumnSet {
+        column: column.into(),
+        kind: None,
+        order: None,
+        wip_limit: Some(board::WipLimit { cards, policy: board::WipPolicy::Soft }),
+        time_limit: None,
+        stage: None,
+    };
+    let added = |card: &str| board::CardAdded {
+        card: card.into(),
+        column: "doing".into(),
+        details: board::Details::default(),
+    };
+    let events = [
+        board::Event::ColumnSet(set("doing", 1)),
+        board::Event::ColumnSet(set("todo", 9)),
+        board::Event::CardAdded(added("a")),
+        board::Event::CardAdded(added("b")),
+        board::Event::CardAdded(added("c")),
+    ];
+    events.iter().zip(1..).fold(Board::default(), |board, (event, n)| {
+        let mut meta = tests(&[]).meta;
+        meta.id = EventId(uuid::Uuid::from_u128(n));
+        board::evolve(board, &meta, event)
+    })
+}
+
+#[test]
+fn a_card_that_leaves_a_column_still_over_its_limit_pulls_nothing() {
+    let moved = board::CardMoved { card: "a".into(), from: "doing".into(), column: "todo".into() };
+    let event = recorded(
+        Aggregate::Board("main".into()),
+        Event::Board(board::Event::CardMoved(moved.clone())),
+    );
+    let mut meta = event.meta.clone();
+    meta.time = Time::from_micros(1);
+    let board = board::evolve(full_board(), &meta, &board::Event::CardMoved(moved));
+    let before: ColumnName = "doing".into();
+    let pulls = react(Some(&board), Some(&before), &event);
+    let pulls = pulls.iter().filter(|intent| matches!(intent, Intent::Pull { .. })).count();
+    assert!(board.is_over(&before));
+    assert_eq!(pulls, 0);
+}
+
+#[test]
+fn a_time_limit_that_is_taken_away_clears_what_it_told() {
+    let overdue = board::CardOverdue {
+        card: "a".into(),
+        column: "doing".into(),
+        since: Time::EPOCH,
+        limit: Span::from_secs(1),
+    };
+    let meta = tests(&[]).meta;
+    let board = board::evolve(full_board(), &meta, &board::Event::CardOverdue(overdue));
+    let lifted = board::ColumnSet {
+        column: "doing".into(),
+        kind: None,
+        order: None,
+        wip_limit: None,
+        time_limit: Some(Span::ZERO),
+        stage: None,
+    };
+    let event =
+        recorded(Aggregate::Board("main".into()), Event::Board(board::Event::ColumnSet(lifted)));
+    let cleared = react(Some(&board), None, &event).into_iter().any(|intent| {
+        matches!(intent, Intent::Clear { cause, .. } if cause.kind == CauseKind::TimeLimit)
+    });
+    assert!(cleared);
+}
