@@ -17,6 +17,7 @@ use tonic_web::GrpcWebLayer;
 
 use crate::config::Config;
 use crate::grpc::{self, Services};
+use crate::live;
 
 /// A server that is built and listens, and has not been run yet.
 pub struct App {
@@ -122,6 +123,7 @@ fn router(services: &Services) -> anyhow::Result<Router> {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readyz(&ready) }))
         .route("/metrics", get(move || async move { render_metrics(&metrics) }))
+        .merge(live::routes(services.clone()))
         .merge(grpc))
 }
 

@@ -8,10 +8,12 @@ mod completion;
 mod dead;
 mod events;
 mod explain;
+mod import;
 mod log;
 mod metrics;
 mod projection;
 mod publish;
+mod serve;
 mod stream;
 mod time;
 
@@ -46,6 +48,13 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Noun {
+    /// The server with its data in one folder, for one machine.
+    Serve(serve::Args),
+    /// A server to try things with; the same as `serve` with its defaults.
+    Dev(serve::Args),
+    /// A board's history from an event log.
+    #[command(subcommand)]
+    Import(import::Verb),
     /// Value streams.
     #[command(subcommand)]
     Stream(stream::Verb),
@@ -112,6 +121,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         key: uuid::Uuid::new_v4().to_string(),
     };
     match cli.noun {
+        Noun::Serve(args) | Noun::Dev(args) => serve::run(args).await,
+        Noun::Import(verb) => import::run(&context, verb).await,
         Noun::Stream(verb) => stream::run(&context, verb).await,
         Noun::Board(verb) => board::run(&context, verb).await,
         Noun::Column(verb) => column::run(&context, verb).await,
