@@ -1,6 +1,7 @@
 //! The handle that servers hold: calls go in, answers come out.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -63,11 +64,20 @@ pub(crate) struct Shared {
     pub(crate) digest: Mutex<fold::Digest>,
     pub(crate) seen: watch::Sender<u64>,
     pub(crate) saved: watch::Sender<u64>,
+    /// Set when a batch of rows was lost: nothing is saved any more, since a later checkpoint
+    /// would claim rows that were never written.
+    pub(crate) unsaved: AtomicBool,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) changes: broadcast::Sender<Arc<Recorded>>,
     mailboxes: Mutex<BTreeMap<StreamName, mpsc::Sender<Task>>>,
+    /// Cancelled when no more calls are taken.
     pub(crate) token: CancellationToken,
-    pub(crate) tasks: TaskTracker,
+    /// The tasks that write to the log; they end first.
+    writers: TaskTracker,
+    /// Cancelled when the last writer has ended.
+    pub(crate) done: CancellationToken,
+    /// The tasks that follow the log.
+    followers: TaskTracker,
 }
 
 impl Shared {
@@ -119,21 +129,23 @@ impl Engine {
             parse: parts.parse,
             seen: watch::Sender::new(world.seq),
             saved: watch::Sender::new(world.seq),
+            unsaved: AtomicBool::new(false),
             health: watch::Sender::new(Health::Following),
             changes: broadcast::Sender::new(CHANGES),
             world: RwLock::new(world),
             digest: Mutex::new(digest),
             mailboxes: Mutex::default(),
             token: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            writers: TaskTracker::new(),
+            done: CancellationToken::new(),
+            followers: TaskTracker::new(),
         });
         let engine = Self { shared };
-        let head = engine.shared.log.head().await?;
-        fold::catch_up(&engine.shared, head).await?;
+        fold::catch_up_to_head(&engine.shared).await?;
         let shared = &engine.shared;
-        shared.tasks.spawn(fold::follow(Arc::clone(shared)));
-        shared.tasks.spawn(save::write_behind(Arc::clone(shared)));
-        shared.tasks.spawn(reactions::tick(engine.clone()));
+        shared.followers.spawn(fold::follow(Arc::clone(shared)));
+        shared.followers.spawn(save::write_behind(Arc::clone(shared)));
+        shared.writers.spawn(reactions::tick(engine.clone()));
         Ok(engine)
     }
 
@@ -254,10 +266,18 @@ impl Engine {
 
     /// Stops taking calls, finishes those that wait, saves, and ends all tasks.
     pub async fn shutdown(&self) {
+        let shared = &self.shared;
         self.mailboxes().clear();
-        self.shared.token.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        shared.token.cancel();
+        shared.writers.close();
+        shared.writers.wait().await;
+        shared.done.cancel();
+        shared.followers.close();
+        shared.followers.wait().await;
+        if let Err(error) = fold::catch_up_to_head(shared).await {
+            tracing::warn!(%error, "the last entries were not folded; the next start folds them");
+        }
+        save::save(shared).await;
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
@@ -300,7 +320,7 @@ impl Engine {
             return Ok(known.clone());
         }
         let (sender, receiver) = mpsc::channel(MAILBOX);
-        self.shared.tasks.spawn(mailbox::run(Arc::clone(&self.shared), stream.clone(), receiver));
+        self.shared.writers.spawn(mailbox::run(Arc::clone(&self.shared), stream.clone(), receiver));
         mailboxes.insert(stream.clone(), sender.clone());
         Ok(sender)
     }

@@ -30,8 +30,9 @@ impl Digest {
     }
 }
 
-/// Folds everything up to `head`, before the engine answers anybody.
-pub(crate) async fn catch_up(shared: &Shared, head: u64) -> Result<(), LogError> {
+/// Folds everything that is in the log now.
+pub(crate) async fn catch_up_to_head(shared: &Shared) -> Result<(), LogError> {
+    let head = shared.log.head().await?;
     let mut from = shared.read(|world| world.seq) + 1;
     while from <= head {
         let entries = shared.log.read(from, BATCH).await?;
@@ -42,16 +43,14 @@ pub(crate) async fn catch_up(shared: &Shared, head: u64) -> Result<(), LogError>
     Ok(())
 }
 
-/// Follows the log until the engine ends; a log that cannot be served breaks the engine's health.
+/// Follows the log until the last writer has ended, since writers wait for what they wrote; a log
+/// that cannot be served breaks the engine's health.
 pub(crate) async fn follow(shared: Arc<Shared>) {
     let mut tail = shared.log.tail(shared.read(|world| world.seq) + 1);
-    // Mailboxes finish what they were handed after the token is cancelled, and need the fold.
     loop {
         let next = tokio::select! {
             next = tail.next(BATCH) => next,
-            () = shared.token.cancelled() => {
-                match drain(&shared).await { Ok(()) => return, Err(error) => Err(error) }
-            }
+            () = shared.done.cancelled() => return,
         };
         match next {
             Ok(entries) => fold(&shared, &entries),
@@ -62,19 +61,6 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
             }
         }
     }
-}
-
-/// Goes on folding until only the tasks that never write are left.
-async fn drain(shared: &Shared) -> Result<(), LogError> {
-    let mut tail = shared.log.tail(shared.read(|world| world.seq) + 1);
-    // The follower and the saver are the two tasks that outlive the mailboxes.
-    while shared.tasks.len() > 2 {
-        tokio::select! {
-            next = tail.next(BATCH) => fold(shared, &next?),
-            () = tokio::time::sleep(std::time::Duration::from_millis(5)) => {}
-        }
-    }
-    catch_up(shared, shared.log.head().await?).await
 }
 
 fn fold(shared: &Shared, entries: &[Entry]) {

@@ -1,5 +1,6 @@
 //! Writes the read side behind, with its checkpoint in the same batch; loads it at start.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -76,54 +77,53 @@ async fn mismatch(
     })
 }
 
-/// Saves while the engine runs, and once more when every writer has ended.
+/// Saves while the engine runs.
 pub(crate) async fn write_behind(shared: Arc<Shared>) {
     let mut seen = shared.seen.subscribe();
     loop {
         tokio::select! {
-            () = shared.token.cancelled() => break,
+            () = shared.done.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
         if *seen.borrow_and_update() > *shared.saved.borrow() {
             save(&shared).await;
         }
     }
-    while shared.tasks.len() > 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    save(&shared).await;
 }
 
-async fn save(shared: &Arc<Shared>) {
+/// Saves what has changed since the last save.
+pub(crate) async fn save(shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
-    let saved = tokio::task::spawn_blocking(move || {
-        let (writes, checkpoint) = {
-            let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
-            let digest = *shared.digest.lock().unwrap_or_else(PoisonError::into_inner);
-            let checkpoint = Checkpoint {
-                log: shared.log.identity().creation_id,
-                version: PROJECTION_VERSION,
-                seq: world.seq,
-                id: digest.id.0,
-                digest: digest.value,
-            };
-            (world.take_rows(), checkpoint)
-        };
-        match shared.store.commit(writes, &checkpoint) {
-            Ok(()) => {
-                shared.saved.send_replace(checkpoint.seq);
-            }
-            // The rows of this batch are lost to the store, so its checkpoint must go too: a
-            // later batch would otherwise claim rows that were never written.
-            Err(error) => {
-                tracing::error!(%error, "the projections could not be saved; the next start rebuilds");
-                if let Err(error) = shared.store.clear() {
-                    tracing::error!(%error, "the projection store could not be emptied");
-                }
-            }
-        }
-    });
-    if let Err(error) = saved.await {
+    if let Err(error) = tokio::task::spawn_blocking(move || commit(&shared)).await {
         tracing::error!(%error, "saving the projections ended early");
+    }
+}
+
+fn commit(shared: &Shared) {
+    if shared.unsaved.load(Ordering::SeqCst) {
+        return;
+    }
+    let (writes, checkpoint) = {
+        let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
+        let digest = *shared.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        let checkpoint = Checkpoint {
+            log: shared.log.identity().creation_id,
+            version: PROJECTION_VERSION,
+            seq: world.seq,
+            id: digest.id.0,
+            digest: digest.value,
+        };
+        (world.take_rows(), checkpoint)
+    };
+    match shared.store.commit(writes, &checkpoint) {
+        Ok(()) => {
+            shared.saved.send_replace(checkpoint.seq);
+        }
+        // The rows before this batch still stand with their own checkpoint, so the next start
+        // goes on from there.
+        Err(error) => {
+            tracing::error!(%error, "the projections are not saved any more until a restart");
+            shared.unsaved.store(true, Ordering::SeqCst);
+        }
     }
 }

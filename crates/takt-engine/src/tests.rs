@@ -18,6 +18,8 @@ use super::*;
 #[derive(Default)]
 struct MemoryStore {
     rows: Mutex<Rows>,
+    /// How many commits fail from now on.
+    failing: AtomicI64,
 }
 
 type Rows = (BTreeMap<Vec<u8>, Vec<u8>>, Option<Checkpoint>);
@@ -28,6 +30,9 @@ impl ReadStore for MemoryStore {
     }
 
     fn commit(&self, writes: Vec<Write>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        if self.failing.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(StoreError { reason: "the disk is full".into() });
+        }
         let mut rows = self.rows.lock().unwrap();
         for (key, value) in writes {
             match value {
@@ -284,4 +289,19 @@ async fn a_checkpoint_of_another_log_is_not_believed() {
     let other = House { log: Arc::new(MemoryLog::new()), ..house };
     let engine = other.open().await;
     assert!(engine.shared().read(|world| world.streams.is_empty()));
+}
+
+#[tokio::test]
+async fn a_batch_of_rows_that_was_lost_is_never_claimed_by_a_later_checkpoint() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    house.store.failing.store(1, Ordering::SeqCst);
+    crate::save::save(engine.shared()).await;
+    board(&engine, add("a")).await.unwrap();
+    crate::save::save(engine.shared()).await;
+    engine.shutdown().await;
+
+    let engine = house.open().await;
+    let (live, replayed, _) = engine.verify().await.unwrap();
+    assert_eq!(live, replayed);
 }
