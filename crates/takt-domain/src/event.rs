@@ -148,6 +148,24 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// An envelope that says when and by whom, and nothing more.
+    pub fn new(id: EventId, source: SmolStr, time: Time) -> Self {
+        Self {
+            id,
+            source,
+            subject: SmolStr::default(),
+            time,
+            recorded: time,
+            sequence: None,
+            actor: None,
+            causation: None,
+            correlation: None,
+            traceparent: None,
+            historical: false,
+            digest: None,
+        }
+    }
+
     /// The key that orders facts about one thing.
     pub fn order(&self) -> OrderKey {
         OrderKey {

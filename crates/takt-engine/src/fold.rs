@@ -106,20 +106,7 @@ fn decode(entry: &Entry) -> Recorded {
             seq: entry.seq,
             stream: StreamName::new("$unreadable"),
             aggregate: Aggregate::Other("$unreadable".into()),
-            meta: Meta {
-                id: entry.id,
-                source: "".into(),
-                subject: "".into(),
-                time: Time::EPOCH,
-                recorded: Time::EPOCH,
-                sequence: None,
-                actor: None,
-                causation: None,
-                correlation: None,
-                traceparent: None,
-                historical: true,
-                digest: None,
-            },
+            meta: Meta::new(entry.id, "".into(), Time::EPOCH),
             event: Event::Unknown(Unknown { kind: "".into(), data: "null".into() }),
         }
     })

@@ -158,18 +158,9 @@ impl Mailbox {
     /// The envelope of an event that Takt itself is the source of.
     pub(crate) fn meta(&self, id: EventId, time: Time, actor: &str) -> Meta {
         Meta {
-            id,
-            source: self.shared.source.clone(),
-            subject: SmolStr::default(),
-            time,
             recorded: self.shared.clock.now(),
-            sequence: None,
             actor: (!actor.is_empty()).then(|| SmolStr::new(actor)),
-            causation: None,
-            correlation: None,
-            traceparent: None,
-            historical: false,
-            digest: None,
+            ..Meta::new(id, self.shared.source.clone(), time)
         }
     }
 

@@ -4,7 +4,9 @@ mod app;
 pub mod config;
 mod grpc;
 mod live;
+mod logging;
 pub mod web;
 
 pub use app::App;
 pub use config::{Config, OpenBind};
+pub use logging::log_to_stderr;

@@ -22,6 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<u8, Failure> {
+    takt_server::log_to_stderr();
     let folder = args.data.display().to_string();
     let Args { data, listen, insecure_bind } = args;
     let config = Config { data, listen, demo: false, insecure_bind };

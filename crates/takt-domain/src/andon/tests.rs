@@ -32,20 +32,7 @@ fn ask(second: i64, order: Order) -> Command {
 }
 
 fn meta(time: Time) -> Meta {
-    Meta {
-        id: EventId::default(),
-        source: "urn:takt:test".into(),
-        subject: "".into(),
-        time,
-        recorded: time,
-        sequence: None,
-        actor: None,
-        causation: None,
-        correlation: None,
-        traceparent: None,
-        historical: false,
-        digest: None,
-    }
+    Meta::new(EventId::default(), "urn:takt:test".into(), time)
 }
 
 /// Decides and evolves a day of orders; returns the line and all events with their second.

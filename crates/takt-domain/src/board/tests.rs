@@ -14,20 +14,7 @@ fn at(second: i64) -> Time {
 }
 
 fn meta(id: u128, second: i64) -> Meta {
-    Meta {
-        id: EventId(uuid::Uuid::from_u128(id)),
-        source: "test".into(),
-        subject: "".into(),
-        time: at(second),
-        recorded: at(second),
-        sequence: None,
-        actor: None,
-        causation: None,
-        correlation: None,
-        traceparent: None,
-        historical: false,
-        digest: None,
-    }
+    Meta::new(EventId(uuid::Uuid::from_u128(id)), "test".into(), at(second))
 }
 
 fn column(name: &str) -> ColumnSet {

@@ -6,20 +6,7 @@ use crate::ids::EventId;
 use crate::testing::{Case, CaseOutcome, Level, Reported};
 
 fn recorded(aggregate: Aggregate, event: Event) -> Recorded {
-    let meta = Meta {
-        id: EventId::default(),
-        source: "urn:ci".into(),
-        subject: "".into(),
-        time: Time::EPOCH,
-        recorded: Time::EPOCH,
-        sequence: None,
-        actor: None,
-        causation: None,
-        correlation: None,
-        traceparent: None,
-        historical: false,
-        digest: None,
-    };
+    let meta = Meta::new(EventId::default(), "urn:ci".into(), Time::EPOCH);
     Recorded { seq: 1, stream: "shop".into(), aggregate, meta, event }
 }
 

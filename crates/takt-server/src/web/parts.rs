@@ -154,7 +154,7 @@ fn card(card: &CardView) -> Markup {
             }
             @if let Some(reason) = &card.blocked {
                 p.reason {
-                    (icon("⛔")) " " strong { "Blocked" }
+                    (icon("◆")) " " strong { "Blocked" }
                     @if !reason.is_empty() { ": " (reason) }
                 }
             }
