@@ -327,6 +327,15 @@ pub struct Latest<T> {
 pub struct Card {
     /// Sightings in order; never empty once the card has been seen in a column.
     pub moves: Vec<Move>,
+    /// What was said of it beside its moves; boxed, since imported cards carry moves only.
+    pub said: Option<Box<Said>>,
+    /// The start of the stay whose time limit has been told, if any.
+    pub overdue_told: Option<Time>,
+}
+
+/// What was said of a card beside its moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
     /// A line of text.
     pub title: Latest<SmolStr>,
     /// Type of work.
@@ -337,8 +346,6 @@ pub struct Card {
     pub size: Latest<Option<u32>>,
     /// Why it is blocked, if it is.
     pub blocked: Latest<Option<SmolStr>>,
-    /// The start of the stay whose time limit has been told, if any.
-    pub overdue_told: Option<Time>,
 }
 
 /// A column as commands and facts have made it.

@@ -170,7 +170,7 @@ impl Meta {
     pub fn order(&self) -> OrderKey {
         OrderKey {
             time: self.time,
-            sequence: self.sequence.clone().unwrap_or_default(),
+            sequence: self.sequence.as_deref().map_or(Sequence::None, Sequence::of),
             id: self.id,
         }
     }
@@ -183,8 +183,8 @@ impl Meta {
 pub struct OrderKey {
     /// When it happened.
     pub time: Time,
-    /// The source's own order; empty when it gave none.
-    pub sequence: SmolStr,
+    /// The source's own order.
+    pub sequence: Sequence,
     /// The event's id, so that the order is total.
     pub id: EventId,
 }
@@ -193,6 +193,56 @@ impl OrderKey {
     /// Whether no fact has set it yet.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// The source's own order, ordered as the normalised text is. It is nearly always a number, and a
+/// board keeps one for every move, so a number is kept as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Sequence {
+    /// It gave none.
+    #[default]
+    None,
+    /// Digits that a number holds.
+    Number(u64),
+    /// Any other text.
+    Text(Box<SmolStr>),
+}
+
+impl Sequence {
+    /// From a text, normalised or not.
+    pub fn of(text: &str) -> Self {
+        let digits =
+            !text.is_empty() && text.len() <= 20 && text.bytes().all(|it| it.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits => Self::Number(number),
+            Ok(_) | Err(_) if text.is_empty() => Self::None,
+            Ok(_) | Err(_) => Self::Text(Box::new(text.into())),
+        }
+    }
+
+    fn text(&self) -> SmolStr {
+        match self {
+            Self::None => SmolStr::default(),
+            Self::Number(number) => smol_str::format_smolstr!("{number:020}"),
+            Self::Text(text) => SmolStr::clone(text),
+        }
+    }
+}
+
+impl Ord for Sequence {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        match (self, other) {
+            (Self::Number(one), Self::Number(two)) => one.cmp(two),
+            (Self::None, Self::None) => std::cmp::Ordering::Equal,
+            (one, two) => one.text().cmp(&two.text()),
+        }
+    }
+}
+
+impl PartialOrd for Sequence {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -215,4 +265,31 @@ pub struct Recorded {
     pub meta: Meta,
     /// What happened.
     pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_are_ordered_as_their_normalised_texts_are() {
+        let texts = [
+            "",
+            "7",
+            "10",
+            "18446744073709551616",
+            "99999999999999999999",
+            "a",
+            "1a",
+            " ",
+            "000000000000000000000",
+        ];
+        for one in texts {
+            for two in texts {
+                let by_text = normal_sequence(one).cmp(&normal_sequence(two));
+                let (kept, other) = (Sequence::of(&normal_sequence(one)), Sequence::of(two));
+                assert_eq!(kept.cmp(&other), by_text, "`{one}` and `{two}`");
+            }
+        }
+    }
 }

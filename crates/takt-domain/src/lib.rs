@@ -24,7 +24,7 @@ pub mod system;
 pub mod testing;
 pub mod time;
 
-pub use event::{Aggregate, Event, Meta, OrderKey, Recorded};
+pub use event::{Aggregate, Event, Meta, OrderKey, Recorded, Sequence};
 pub use ids::{
     AlertId, BoardId, CardId, ChangeId, ColumnName, EnvironmentId, EventId, IncidentId, RunId,
     StreamName,

@@ -87,11 +87,11 @@ pub fn board_view(board: &Board, now: Time) -> BoardView {
 fn card_view(id: &CardId, card: &Card, since: Time, now: Time) -> CardView {
     CardView {
         id: id.clone(),
-        title: card.title.value.clone(),
-        kind: card.kind.value.clone(),
-        class: card.class.value,
-        size: card.size.value,
-        blocked: card.blocked.value.clone(),
+        title: card.title().into(),
+        kind: card.kind().into(),
+        class: card.class(),
+        size: card.size(),
+        blocked: card.blocked().cloned(),
         since,
         age: now.since(since),
     }

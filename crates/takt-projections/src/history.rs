@@ -32,7 +32,7 @@ pub struct StreamView {
     /// When it was made.
     pub created_at: Option<Time>,
     /// Its boards; `main` comes with the stream.
-    pub boards: BTreeMap<BoardId, Arc<Board>>,
+    pub boards: BTreeMap<BoardId, Board>,
     /// The open alerts.
     pub line: Arc<Line>,
     /// The last sequence on `line`; 0 if it has none.

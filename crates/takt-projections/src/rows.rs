@@ -23,7 +23,7 @@ use crate::history::StreamView;
 use crate::world::World;
 
 /// The version of the rows' form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// One row to put (`Some`) or to take away (`None`).
 type Write = (Vec<u8>, Option<Vec<u8>>);
@@ -276,7 +276,7 @@ impl Loading {
     }
 
     fn board(&mut self, name: StreamName, board: BoardId) -> &mut Board {
-        Arc::make_mut(self.view(name).boards.entry(board).or_default())
+        self.view(name).boards.entry(board).or_default()
     }
 }
 

@@ -112,7 +112,7 @@ impl Fold<'_> {
 
     fn board(&mut self, event: &board::Event) {
         let Aggregate::Board(id) = &self.recorded.aggregate else { return };
-        let slot = Arc::make_mut(self.view.boards.entry(id.clone()).or_default());
+        let slot = self.view.boards.entry(id.clone()).or_default();
         if let Touched::Card(card) = touched(event) {
             self.before = slot.cards.get(card).and_then(board::Card::place).cloned();
         }
@@ -218,7 +218,7 @@ impl Fold<'_> {
 
     fn react(&mut self) {
         let board: Option<&Board> = if let Aggregate::Board(id) = &self.recorded.aggregate {
-            self.view.boards.get(id).map(Arc::as_ref)
+            self.view.boards.get(id)
         } else {
             None
         };

@@ -283,11 +283,7 @@ pub fn due(board: &Board) -> Option<Time> {
 /// The time of a command's event about a card: now, or just after its latest move when the clock
 /// is behind that, so that what was asked last holds.
 pub fn event_time(board: &Board, card: &CardId, now: Time) -> Time {
-    let Some(card) = board.cards.get(card) else { return now };
-    let moved = card.moves.last().map(|latest| &latest.order);
     // A block or a title is decided by its own latest fact, so that must be passed too.
-    let values = [&card.blocked.order, &card.title.order, &card.kind.order, &card.class.order];
-    let values = values.into_iter().chain([&card.size.order]).filter(|order| !order.is_none());
-    let latest = moved.into_iter().chain(values).map(|order| order.time).max();
+    let latest = board.cards.get(card).and_then(super::Card::latest);
     latest.map_or(now, |latest| now.max(latest + Span::from_micros(1)))
 }

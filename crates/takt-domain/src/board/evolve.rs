@@ -90,16 +90,16 @@ fn report_card(board: &mut Board, meta: &Meta, reported: &CardReported) {
 
 /// Records a sighting of a card, and keeps the counts of the columns it leaves and enters.
 fn see(board: &mut Board, meta: &Meta, id: &CardId, column: Option<&ColumnName>) {
-    if let Some(name) = column {
-        let column = board.columns.entry(name.clone()).or_default();
-        column.first_seen = earlier(column.first_seen, meta.time);
-    }
+    let column = column.map(|name| sight_column(board, meta, name));
     let card = board.cards.entry(id.clone()).or_default();
     let order = meta.order();
     let Err(place) = card.moves.binary_search_by(|known| known.order.cmp(&order)) else { return };
     let before = card.place().cloned();
-    let seen = Move { order, column: column.cloned(), historical: meta.historical };
-    card.moves.insert(place, seen);
+    if card.moves.len() == card.moves.capacity() {
+        // A board keeps every move of every card, so doubling would waste a third of its memory.
+        card.moves.reserve_exact(card.moves.len() / 4 + 1);
+    }
+    card.moves.insert(place, Move { order, column, historical: meta.historical });
     let after = card.place().cloned();
     if before == after {
         return;
@@ -117,25 +117,38 @@ fn see(board: &mut Board, meta: &Meta, id: &CardId, column: Option<&ColumnName>)
     }
 }
 
+/// Records that a column was seen; gives its name as the board keeps it, so that a long name is
+/// in memory once and not once for every move.
+fn sight_column(board: &mut Board, meta: &Meta, name: &ColumnName) -> ColumnName {
+    let column = board.columns.entry(name.clone()).or_default();
+    column.first_seen = earlier(column.first_seen, meta.time);
+    board.columns.get_key_value(name).map_or_else(|| name.clone(), |(kept, _)| kept.clone())
+}
+
 fn describe(board: &mut Board, meta: &Meta, id: &CardId, details: &Details) {
-    let order = meta.order();
     let card = board.cards.entry(id.clone()).or_default();
+    if *details == Details::default() {
+        return;
+    }
+    let order = meta.order();
+    let said = card.said.get_or_insert_default();
     if let Some(title) = &details.title {
-        card.title.take(&order, title.clone());
+        said.title.take(&order, title.clone());
     }
     if let Some(kind) = &details.kind {
-        card.kind.take(&order, kind.clone());
+        said.kind.take(&order, kind.clone());
     }
     if let Some(class) = details.class {
-        card.class.take(&order, class);
+        said.class.take(&order, class);
     }
     if details.size.is_some() {
-        card.size.take(&order, details.size);
+        said.size.take(&order, details.size);
     }
 }
 
 fn block(board: &mut Board, meta: &Meta, id: &CardId, reason: Option<smol_str::SmolStr>) {
-    board.cards.entry(id.clone()).or_default().blocked.take(&meta.order(), reason);
+    let said = board.cards.entry(id.clone()).or_default().said.get_or_insert_default();
+    said.blocked.take(&meta.order(), reason);
 }
 
 impl Card {
@@ -155,9 +168,40 @@ impl Card {
         self.moves.iter().find(|step| step.column.is_some()).map(|step| step.order.time)
     }
 
+    /// A line of text; empty if nobody gave one.
+    pub fn title(&self) -> &str {
+        self.said.as_ref().map_or("", |said| said.title.value.as_str())
+    }
+
+    /// Type of work; empty if nobody gave one.
+    pub fn kind(&self) -> &str {
+        self.said.as_ref().map_or("", |said| said.kind.value.as_str())
+    }
+
+    /// Class of service.
+    pub fn class(&self) -> super::Class {
+        self.said.as_ref().map(|said| said.class.value).unwrap_or_default()
+    }
+
+    /// Size in the team's own unit.
+    pub fn size(&self) -> Option<u32> {
+        self.said.as_ref().and_then(|said| said.size.value)
+    }
+
     /// Why it is blocked, if it is.
     pub fn blocked(&self) -> Option<&smol_str::SmolStr> {
-        self.blocked.value.as_ref()
+        self.said.as_ref().and_then(|said| said.blocked.value.as_ref())
+    }
+
+    /// The latest instant that a fact or command about it carries.
+    pub fn latest(&self) -> Option<Time> {
+        let said = self.said.iter().flat_map(|said| {
+            [&said.title.order, &said.kind.order, &said.class.order, &said.size.order]
+                .into_iter()
+                .chain([&said.blocked.order])
+        });
+        let said = said.filter(|order| !order.is_none());
+        self.moves.last().map(|it| &it.order).into_iter().chain(said).map(|it| it.time).max()
     }
 
     /// When its present stay breaches a time limit. A stay that a historical fact began never

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{LeadTime, Window, lead_time};
 use takt_domain::board::{Board, ColumnKind, Move};
-use takt_domain::{EventId, OrderKey};
+use takt_domain::{EventId, OrderKey, Sequence};
 use uuid::Uuid;
 
 fn attribute<'a>(text: &'a str, key: &str) -> Option<&'a str> {
@@ -32,7 +32,7 @@ fn board(text: &str) -> Board {
             board.columns.entry(column.into()).or_default();
             let order = OrderKey {
                 time: attribute(event, "time:timestamp").unwrap().parse().unwrap(),
-                sequence: format!("{place:020}").into(),
+                sequence: Sequence::Number(place as u64),
                 id: EventId(Uuid::from_u128(place as u128)),
             };
             card.moves.push(Move { order, column: Some(column.into()), historical: true });

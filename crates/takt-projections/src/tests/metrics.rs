@@ -2,7 +2,7 @@
 
 use crate::{Window, board_view, cycle_time, lead_time};
 use takt_domain::board::{Board, ColumnKind, Move, WipLimit, WipPolicy};
-use takt_domain::{CardId, EventId, OrderKey, Span, Time};
+use takt_domain::{CardId, EventId, OrderKey, Sequence, Span, Time};
 use uuid::Uuid;
 
 fn second(seconds: i64) -> Time {
@@ -29,7 +29,7 @@ fn board(cards: &[(&str, &[(i64, &str)])]) -> Board {
             .map(|(at, column)| Move {
                 order: OrderKey {
                     time: second(*at),
-                    sequence: "".into(),
+                    sequence: Sequence::None,
                     id: EventId(Uuid::from_u128(1)),
                 },
                 column: (!column.is_empty()).then(|| (*column).into()),

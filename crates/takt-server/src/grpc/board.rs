@@ -1,6 +1,5 @@
 //! Boards, columns and cards.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use takt_domain::board::{
@@ -61,7 +60,7 @@ fn column_name(text: &str) -> Result<ColumnName, Status> {
     parsed("column", ColumnName::parse(text))
 }
 
-fn on<'a>(view: &'a StreamView, board: &str) -> Result<&'a Arc<Board>, Status> {
+fn on<'a>(view: &'a StreamView, board: &str) -> Result<&'a Board, Status> {
     let id = board_id(board)?;
     let found = view.boards.get(&id);
     found.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
@@ -96,10 +95,10 @@ fn card(board: &Board, id: &CardId, card: &Card) -> v1::Card {
         |pair: &[board::Move]| matches!(pair, [a, b] if done(a) && !done(b) && b.column.is_some());
     v1::Card {
         card: id.to_string(),
-        title: card.title.value.to_string(),
-        r#type: card.kind.value.to_string(),
-        class: word(card.class.value),
-        size: card.size.value,
+        title: card.title().to_owned(),
+        r#type: card.kind().to_owned(),
+        class: word(card.class()),
+        size: card.size(),
         column: card.place().map(ToString::to_string).unwrap_or_default(),
         blocked: card.blocked().is_some(),
         blocked_reason: card.blocked().map(ToString::to_string).unwrap_or_default(),
@@ -119,18 +118,22 @@ impl v1::board_service_server::BoardService for Services {
     ) -> Result<Response<v1::GetBoardResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
-        let read = |view: &StreamView, _: &_| Ok(Arc::clone(on(view, &asked.board)?));
-        let (board, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        let columns = board.column_order();
-        let columns = columns.into_iter().filter_map(|name| board.columns.get_key_value(name));
-        let cards = board.cards.iter().filter(|(_, card)| card.place().is_some());
-        Ok(Response::new(v1::GetBoardResponse {
-            columns: columns.map(|(name, it)| column(&board, name, it)).collect(),
-            cards: cards.map(|(id, it)| card(&board, id, it)).collect(),
-            board: board_id(&asked.board)?.to_string(),
-            stream: asked.stream,
-            sequence,
-        }))
+        let id = board_id(&asked.board)?;
+        let read = |view: &StreamView, _: &_| {
+            let board = on(view, &asked.board)?;
+            let columns = board.column_order();
+            let columns = columns.into_iter().filter_map(|name| board.columns.get_key_value(name));
+            let cards = board.cards.iter().filter(|(_, card)| card.place().is_some());
+            Ok(v1::GetBoardResponse {
+                columns: columns.map(|(name, it)| column(board, name, it)).collect(),
+                cards: cards.map(|(id, it)| card(board, id, it)).collect(),
+                board: id.to_string(),
+                stream: asked.stream.clone(),
+                sequence: 0,
+            })
+        };
+        let (answer, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::GetBoardResponse { sequence, ..answer }))
     }
 
     async fn set_column(
@@ -256,14 +259,16 @@ impl v1::board_service_server::BoardService for Services {
     ) -> Result<Response<v1::ListCardsResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
-        let read = |view: &StreamView, _: &_| Ok(Arc::clone(on(view, &asked.board)?));
-        let (board, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         let wanted = |card: &Card| match card.place() {
             None => asked.include_deleted && asked.column.is_empty(),
             Some(place) => asked.column.is_empty() || place.as_str() == asked.column,
         };
-        let cards = board.cards.iter().filter(|(_, card)| wanted(card));
-        let cards = cards.map(|(id, it)| card(&board, id, it)).collect();
+        let read = |view: &StreamView, _: &_| {
+            let board = on(view, &asked.board)?;
+            let cards = board.cards.iter().filter(|(_, card)| wanted(card));
+            Ok(cards.map(|(id, it)| card(board, id, it)).collect())
+        };
+        let (cards, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         Ok(Response::new(v1::ListCardsResponse { cards, sequence }))
     }
 

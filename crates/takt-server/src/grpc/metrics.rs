@@ -1,7 +1,5 @@
 //! Metrics, computed from the board when they are asked for.
 
-use std::sync::Arc;
-
 use takt_projections::{StreamView, Window, lead_time};
 use takt_proto::convert::time;
 use takt_proto::v1;
@@ -19,14 +17,13 @@ impl v1::metrics_service_server::MetricsService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let id = board_id(&asked.board)?;
-        let read = |view: &StreamView, _: &_| {
-            let board = view.boards.get(&id).map(Arc::clone);
-            board.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
-        };
-        let (board, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         let window =
             Window { since: asked.since.as_ref().map(time), until: asked.until.as_ref().map(time) };
-        let found = lead_time(&board, window);
+        let read = |view: &StreamView, _: &_| {
+            let board = view.boards.get(&id).map(|board| lead_time(board, window));
+            board.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
+        };
+        let (found, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         let quality = [
             ("first_seen_in_done", found.quality.first_seen_in_done),
             ("negative_spans", found.quality.negative_spans),

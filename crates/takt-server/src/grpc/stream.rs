@@ -17,7 +17,7 @@ fn message(name: &StreamName, view: &StreamView) -> v1::Stream {
         stream: name.to_string(),
         title: view.state.title.as_deref().unwrap_or_default().to_owned(),
         boards: view.boards.keys().map(ToString::to_string).collect(),
-        open_cards: view.boards.values().map(|board| on_board(board)).sum(),
+        open_cards: view.boards.values().map(on_board).sum(),
         open_alerts: view.line.open.len() as u64,
         stopped: view.line.is_stopped(),
     }
