@@ -8,6 +8,7 @@ mod index;
 mod log;
 mod recovery;
 mod segment;
+mod sidecar;
 mod verify;
 mod writer;
 

@@ -11,6 +11,7 @@ use crate::disk::{Disk, DiskFile, read_all};
 use crate::error::Fault;
 use crate::index::Index;
 use crate::segment::{self, HEADER, Rest};
+use crate::sidecar::{self, Sidecar};
 
 /// An opened log.
 pub(crate) struct Opened {
@@ -40,7 +41,10 @@ pub(crate) fn open(disk: &dyn Disk) -> Result<Opened, Fault> {
     let Some(last) = starts.last().copied() else { return make(disk, index) };
     let mut identity = None;
     for first in starts {
-        let found = load(disk, &index, first, first == last)?;
+        let found = match sealed(disk, &index, first, last) {
+            Some(found) => found,
+            None => load(disk, &index, first, first == last)?,
+        };
         let same = identity.get_or_insert_with(|| found.0.clone()) == &found.0;
         if !same {
             return Err(foreign(first));
@@ -94,6 +98,37 @@ pub(crate) fn start_segment(
     Ok(Active { file, length: HEADER as u64 })
 }
 
+/// Adds a segment that is full without reading it, if its sidecar is good. Its entries are checked
+/// when they are read.
+fn sealed(disk: &dyn Disk, index: &Index, first: u64, last: u64) -> Option<(LogIdentity, Active)> {
+    if first == last || index.head() + 1 != first {
+        return None;
+    }
+    let file = disk.open(&segment::name(first)).ok()?;
+    let mut header = [0; HEADER];
+    file.read_at(0, &mut header).ok()?;
+    let identity = segment::parse_header(&header, first)?;
+    let bytes = read_all(disk.open(&sidecar::name(first)).ok()?.as_ref()).ok()?;
+    let found = Sidecar::decode(&bytes, &identity, first)?;
+    let length = file.length().ok().filter(|length| *length == found.end)?;
+    index.add_sealed(first, Arc::clone(&file), found);
+    Some((identity, Active { file, length }))
+}
+
+/// Writes the sidecar of the index's last segment, which is full. Without it the next opening reads
+/// the segment whole, so a failure is told and no more.
+pub(crate) fn write_sidecar(disk: &dyn Disk, identity: &LogIdentity, index: &Index) {
+    let Some((first, found)) = index.last_as_sidecar() else { return };
+    let bytes = found.encode(identity, first);
+    let written = disk.create(&sidecar::name(first)).and_then(|file| {
+        file.write_at(0, &bytes)?;
+        file.sync()
+    });
+    if let Err(error) = written {
+        tracing::warn!(%error, first, "the sidecar of a segment could not be written");
+    }
+}
+
 fn load(
     disk: &dyn Disk,
     index: &Index,
@@ -126,6 +161,9 @@ fn load(
     }
     index.add_segment(first, Arc::clone(&file), length);
     index.extend(scan.rows, length);
+    if !is_last {
+        write_sidecar(disk, &identity, index);
+    }
     Ok((identity, Active { file, length }))
 }
 

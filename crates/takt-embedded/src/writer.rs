@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::error::unavailable;
 use crate::frame::{self, Frame};
 use crate::index::Index;
-use crate::recovery::{Active, start_segment};
+use crate::recovery::{Active, start_segment, write_sidecar};
 use crate::segment::Row;
 
 /// The most bytes one group takes, beside its first batch.
@@ -128,6 +128,7 @@ impl Writer {
         }
         let first = self.index.head() + 1;
         self.active = start_segment(self.disk.as_ref(), &self.identity, first)?;
+        write_sidecar(self.disk.as_ref(), &self.identity, &self.index);
         self.index.add_segment(first, Arc::clone(&self.active.file), self.active.length);
         Ok(())
     }

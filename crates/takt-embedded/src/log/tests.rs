@@ -8,8 +8,10 @@ use takt_ports::{Condition, NewEntry};
 use takt_testkit::{board, entry};
 
 use super::*;
+use crate::disk::Disk;
 use crate::disk::sim::{Mood, SimDisk};
 use crate::segment;
+use crate::sidecar;
 
 /// So small that a few batches fill a segment.
 const SMALL: Settings = Settings { segment_bytes: 400 };
@@ -88,18 +90,51 @@ async fn a_flipped_byte_is_named_by_its_sequence_and_not_served() {
     assert_eq!(disk.content(&name).len(), content.len());
 }
 
-#[tokio::test]
-async fn damage_in_an_older_segment_is_named_when_opening() {
+async fn of_several_segments() -> SimDisk {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     for n in 0..20 {
         log.append(batch(&[&format!("entry-{n}")])).await.unwrap();
     }
-    drop(log);
+    disk
+}
+
+#[tokio::test]
+async fn damage_in_an_older_segment_is_named_and_not_served() {
+    let disk = of_several_segments().await;
     let name = segment::name(1);
     let at = disk.content(&name).len() - 1;
     disk.flip(&name, at);
-    assert!(matches!(open(&disk), Err(Fault::Damaged { seq: 3..=5, .. })));
+    // With its sidecar the segment is not read when opening, so reading finds the damage.
+    let log = open(&disk).unwrap();
+    let good = log.read(1, 100).await.unwrap().len() as u64;
+    assert!((2..=4).contains(&good), "{good}");
+    let damaged = log.read(good + 1, 100).await;
+    assert!(matches!(damaged, Err(LogError::Damaged { seq, .. }) if seq == good + 1));
+    assert!(matches!(log.verify().await, Err(LogError::Damaged { seq, .. }) if seq == good + 1));
+    drop(log);
+    // Without its sidecar opening reads it, and finds the same.
+    disk.remove(&sidecar::name(1)).unwrap();
+    assert!(matches!(open(&disk), Err(Fault::Damaged { seq, .. }) if seq == good + 1));
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_sidecar_is_made_anew_and_nothing_else_changes() {
+    let disk = of_several_segments().await;
+    let log = open(&disk).unwrap();
+    let before = (log.read(1, 100).await.unwrap(), log.verify().await.unwrap());
+    let of_it = log.read_subject(&board("a"), 7, 9).await.unwrap();
+    assert_eq!(of_it, before.0[6..15]);
+    drop(log);
+    let whole = disk.content(&sidecar::name(1));
+    disk.flip(&sidecar::name(1), 30);
+    let second = disk.names().unwrap().into_iter().filter(|name| name.ends_with(".idx")).nth(1);
+    disk.remove(&second.unwrap()).unwrap();
+    let log = open(&disk).unwrap();
+    assert_eq!((log.read(1, 100).await.unwrap(), log.verify().await.unwrap()), before);
+    assert_eq!(log.read_subject(&board("a"), 7, 9).await.unwrap(), of_it);
+    assert_eq!(disk.content(&sidecar::name(1)), whole);
+    assert_eq!(log.append(batch(&["next"])).await.unwrap(), 21);
 }
 
 #[tokio::test]
