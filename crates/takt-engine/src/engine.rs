@@ -61,7 +61,11 @@ pub(crate) struct Shared {
     pub(crate) parse: Parse,
     pub(crate) source: SmolStr,
     pub(crate) world: RwLock<World>,
-    pub(crate) digest: Mutex<fold::Digest>,
+    pub(crate) trail: Mutex<fold::Trail>,
+    /// Held while entries are folded, so that a rebuild can put a new read side in place.
+    pub(crate) folding: tokio::sync::Mutex<()>,
+    /// Held while rows are saved, so that one batch follows the other.
+    pub(crate) saving: tokio::sync::Mutex<()>,
     pub(crate) seen: watch::Sender<u64>,
     pub(crate) saved: watch::Sender<u64>,
     /// Set when a batch of rows was lost: nothing is saved any more, since a later checkpoint
@@ -118,7 +122,7 @@ impl Engine {
     /// # Errors
     /// When the log cannot be read, or a store that must be rebuilt cannot be emptied.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let (world, digest) = save::load(&parts).await?;
+        let (world, trail) = save::load(&parts).await?;
         let identity = parts.log.identity();
         let shared = Arc::new(Shared {
             source: format_smolstr!("urn:takt:{}", identity.creation_id),
@@ -133,7 +137,9 @@ impl Engine {
             health: watch::Sender::new(Health::Following),
             changes: broadcast::Sender::new(CHANGES),
             world: RwLock::new(world),
-            digest: Mutex::new(digest),
+            trail: Mutex::new(trail),
+            folding: tokio::sync::Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
             mailboxes: Mutex::default(),
             token: CancellationToken::new(),
             writers: TaskTracker::new(),
@@ -260,8 +266,28 @@ impl Engine {
     /// When the log cannot be read.
     pub async fn verify(&self) -> Result<([u8; 32], [u8; 32], u64), Error> {
         let (live, seq) = self.shared.read(|world| (world.hash(), world.seq));
-        let replayed = fold::replay(self.shared.log.as_ref(), seq).await?;
+        let nothing = Default::default();
+        let (replayed, _) = fold::replay(self.shared.log.as_ref(), nothing, seq).await?;
         Ok((live, replayed.hash(), seq))
+    }
+
+    /// Folds the whole log anew, puts the result in the place of the live read side, and saves it
+    /// in an empty store. Calls are served meanwhile; facts and commands wait for a moment at the
+    /// end. Returns the sequence it has come to.
+    ///
+    /// # Errors
+    /// When the log cannot be read or the store cannot be emptied; then the live read side stays.
+    pub async fn rebuild(&self) -> Result<u64, Error> {
+        let shared = &self.shared;
+        let log = shared.log.as_ref();
+        let seq = shared.read(|world| world.seq);
+        let folded = fold::replay(log, Default::default(), seq).await?;
+        let folding = shared.folding.lock().await;
+        let seq = shared.read(|world| world.seq);
+        let folded = fold::replay(log, folded, seq).await?;
+        save::replace(shared, folded).await?;
+        drop(folding);
+        Ok(seq)
     }
 
     /// Stops taking calls, finishes those that wait, saves, and ends all tasks.

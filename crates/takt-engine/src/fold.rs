@@ -1,44 +1,62 @@
 //! Follows the log in order and keeps the read side up to date.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest, Sha256};
 use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time, event::Unknown};
-use takt_ports::{Entry, EventLog, LogError};
+use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
 use takt_projections::World;
 
 use crate::engine::{Health, Shared};
+use crate::save;
 
 /// How many entries are folded under one lock.
 const BATCH: usize = 512;
 
-/// The running digest over (sequence, payload hash), and the last entry's id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Digest {
-    pub(crate) value: [u8; 32],
+/// What has been seen of the log, so that bytes that were lost or altered are found: the running
+/// digest over (sequence, payload hash), the last entry's id, and where each subject's chain stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trail {
+    pub(crate) digest: [u8; 32],
     pub(crate) id: EventId,
+    pub(crate) chains: HashMap<Subject, Hash>,
+    /// Subjects whose chains have changed since they were saved.
+    pub(crate) unsaved: HashSet<Subject>,
 }
 
-impl Digest {
-    fn add(&mut self, entry: &Entry) {
+impl Trail {
+    fn add(&mut self, entry: &Entry) -> Result<(), LogError> {
+        let chain = self.chains.entry(entry.subject.clone()).or_default();
+        if *chain != entry.prev {
+            let reason = format!("it does not follow the last entry seen of `{}`", entry.subject);
+            return Err(LogError::Damaged { seq: entry.seq, reason: reason.into() });
+        }
+        *chain = chain_hash(&entry.prev, &entry.id, &entry.bytes);
+        self.unsaved.insert(entry.subject.clone());
         let mut hasher = Sha256::new();
-        hasher.update(self.value);
+        hasher.update(self.digest);
         hasher.update(entry.seq.to_be_bytes());
         hasher.update(Sha256::digest(&entry.bytes));
-        self.value = hasher.finalize().into();
+        self.digest = hasher.finalize().into();
         self.id = entry.id;
+        Ok(())
     }
 }
 
+/// A read side with the trail of the log that it was folded from.
+pub(crate) type Folded = (World, Trail);
+
 /// Folds everything that is in the log now.
-pub(crate) async fn catch_up_to_head(shared: &Shared) -> Result<(), LogError> {
+pub(crate) async fn catch_up_to_head(shared: &Arc<Shared>) -> Result<(), LogError> {
     let head = shared.log.head().await?;
     let mut from = shared.read(|world| world.seq) + 1;
     while from <= head {
         let entries = shared.log.read(from, BATCH).await?;
         let Some(last) = entries.last() else { break };
         from = last.seq + 1;
-        fold(shared, &entries);
+        fold(shared, &entries)?;
+        save::bound(shared).await;
     }
     Ok(())
 }
@@ -52,50 +70,61 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
             next = tail.next(BATCH) => next,
             () = shared.done.cancelled() => return,
         };
-        match next {
-            Ok(entries) => fold(&shared, &entries),
-            Err(error) => {
-                tracing::error!(%error, "the log cannot be followed; reads are refused");
-                shared.health.send_replace(Health::Broken(error.to_string()));
-                return;
-            }
+        let folding = shared.folding.lock().await;
+        let folded = next.and_then(|entries| fold(&shared, &entries));
+        drop(folding);
+        if let Err(error) = folded {
+            tracing::error!(%error, "the log cannot be followed; reads are refused");
+            shared.health.send_replace(Health::Broken(error.to_string()));
+            return;
         }
+        save::bound(&shared).await;
     }
 }
 
-fn fold(shared: &Shared, entries: &[Entry]) {
-    let recorded: Vec<Arc<Recorded>> =
+/// Folds entries; at one that does not follow, those before it are folded.
+fn fold(shared: &Shared, entries: &[Entry]) -> Result<(), LogError> {
+    let mut recorded: Vec<Arc<Recorded>> =
         entries.iter().map(|entry| Arc::new(decode(entry))).collect();
-    {
+    let (seq, result) = {
         // Both are changed under the world's lock, so that a save sees them at one sequence.
         let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
-        let mut digest = shared.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        for (entry, recorded) in entries.iter().zip(&recorded) {
-            world.apply(recorded);
-            digest.add(entry);
-        }
-    }
-    if let Some(last) = entries.last() {
-        shared.seen.send_replace(last.seq);
-    }
+        let mut trail = shared.trail.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = entries
+            .iter()
+            .zip(&recorded)
+            .try_for_each(|(entry, recorded)| trail.add(entry).inspect(|()| world.apply(recorded)));
+        (world.seq, result)
+    };
+    recorded.retain(|one| one.seq <= seq);
+    shared.seen.send_replace(seq);
     for one in recorded {
         // Nobody may be listening, which is no error.
         let _ = shared.changes.send(one);
     }
+    result
 }
 
-/// A fresh read side, folded from the whole log up to a sequence.
-pub(crate) async fn replay(log: &dyn EventLog, through: u64) -> Result<World, LogError> {
-    let mut world = World::default();
+/// A read side folded from the log up to a sequence, going on from `folded`.
+pub(crate) async fn replay(
+    log: &dyn EventLog,
+    folded: Folded,
+    through: u64,
+) -> Result<Folded, LogError> {
+    let (mut world, mut trail) = folded;
     while world.seq < through {
         let left = usize::try_from(through - world.seq).unwrap_or(BATCH);
         let entries = log.read(world.seq + 1, left.min(BATCH)).await?;
         if entries.is_empty() {
             break;
         }
-        entries.iter().for_each(|entry| world.apply(&decode(entry)));
+        for entry in &entries {
+            trail.add(entry)?;
+            world.apply(&decode(entry));
+        }
+        world.forget_changes();
     }
-    Ok(world)
+    Ok((world, trail))
 }
 
 /// An entry that is no CloudEvent is kept as an unknown event: history cannot be refused.

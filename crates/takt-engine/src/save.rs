@@ -4,37 +4,41 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use takt_ports::{Checkpoint, EventLog, LogError, StoreError};
+use takt_ports::{Checkpoint, EventLog, Hash, LogError, ReadStore, StoreError, Subject, Write};
 use takt_projections::{Loading, World};
 
 use crate::engine::{Parts, Shared};
-use crate::error::StartError;
-use crate::fold::Digest;
+use crate::error::{Error, StartError};
+use crate::fold::{Folded, Trail};
 
 /// The version of the saved rows' meaning; another version is rebuilt from the log.
 pub const PROJECTION_VERSION: u32 = 2;
 /// How often the read side is saved while it changes.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How many changes may wait to be saved before folding waits for them, so that memory is bounded
+/// when the log is faster than the store.
+const MOST_UNSAVED: usize = 200_000;
+/// Rows of the engine's own stand behind this byte; those of the read side begin with their version.
+const CHAIN: u8 = 0xFF;
+
 /// The saved read side, if it belongs to this log; an empty one otherwise.
-pub(crate) async fn load(parts: &Parts) -> Result<(World, Digest), StartError> {
-    match saved(parts).await? {
-        Ok(Some((world, digest))) => Ok((world, digest)),
-        Ok(None) => {
-            parts.store.clear()?;
-            Ok((World::default(), Digest::default()))
-        }
+pub(crate) async fn load(parts: &Parts) -> Result<Folded, StartError> {
+    let damaged = match saved(parts).await? {
+        Ok(Some(folded)) => return Ok(folded),
+        Ok(None) => false,
         Err(error) => {
             tracing::warn!(%error, "the saved projections are rebuilt from the log");
-            parts.store.clear()?;
-            Ok((World::default(), Digest::default()))
+            true
         }
+    };
+    if let Some(aside) = parts.store.reset(damaged)? {
+        tracing::warn!(aside = %aside.display(), "the damaged projections are kept aside");
     }
+    Ok(Folded::default())
 }
 
-type Saved = Option<(World, Digest)>;
-
-async fn saved(parts: &Parts) -> Result<Result<Saved, StoreError>, LogError> {
+async fn saved(parts: &Parts) -> Result<Result<Option<Folded>, StoreError>, LogError> {
     let checkpoint = match parts.store.checkpoint() {
         Ok(Some(checkpoint)) => checkpoint,
         Ok(None) => return Ok(Ok(None)),
@@ -44,15 +48,29 @@ async fn saved(parts: &Parts) -> Result<Result<Saved, StoreError>, LogError> {
         tracing::warn!(reason, "the saved projections belong to another history; rebuilding");
         return Ok(Ok(None));
     }
-    let digest = Digest { value: checkpoint.digest, id: takt_domain::EventId(checkpoint.id) };
+    Ok(read(parts.store.as_ref(), &checkpoint).map(Some))
+}
+
+fn read(store: &dyn ReadStore, checkpoint: &Checkpoint) -> Result<Folded, StoreError> {
+    let id = takt_domain::EventId(checkpoint.id);
+    let mut trail = Trail { digest: checkpoint.digest, id, ..Trail::default() };
     let mut loading = Loading::default();
-    let scanned = parts.store.scan(&[], &mut |key, value| loading.row(key, value));
-    let loaded = scanned.and_then(|()| {
-        let unreadable =
-            |error: takt_projections::RowError| StoreError { reason: error.to_string().into() };
-        loading.finish(checkpoint.seq).map_err(unreadable)
-    });
-    Ok(loaded.map(|world| Some((world, digest))))
+    let mut chains_read = true;
+    store.load(&mut |key, value| match key.split_first() {
+        Some((&CHAIN, subject)) => match (std::str::from_utf8(subject), value.try_into()) {
+            (Ok(subject), Ok(hash)) => {
+                trail.chains.insert(Subject::from_log(subject), Hash(hash));
+            }
+            (Ok(_) | Err(_), Ok(_) | Err(_)) => chains_read = false,
+        },
+        Some(_) | None => loading.row(key, value),
+    })?;
+    if !chains_read {
+        return Err(StoreError { reason: "the end of a subject's chain does not read".into() });
+    }
+    let unreadable =
+        |error: takt_projections::RowError| StoreError { reason: error.to_string().into() };
+    Ok((loading.finish(checkpoint.seq).map_err(unreadable)?, trail))
 }
 
 /// Why a checkpoint is not of this log as it stands, if it is not.
@@ -91,12 +109,45 @@ pub(crate) async fn write_behind(shared: Arc<Shared>) {
     }
 }
 
+/// Saves when so much has changed that it should not wait for its time.
+pub(crate) async fn bound(shared: &Arc<Shared>) {
+    if shared.read(World::unsaved) > MOST_UNSAVED && !shared.unsaved.load(Ordering::SeqCst) {
+        save(shared).await;
+    }
+}
+
 /// Saves what has changed since the last save.
 pub(crate) async fn save(shared: &Arc<Shared>) {
-    let shared = Arc::clone(shared);
-    if let Err(error) = tokio::task::spawn_blocking(move || commit(&shared)).await {
-        tracing::error!(%error, "saving the projections ended early");
+    let saving = shared.saving.lock().await;
+    let same = Arc::clone(shared);
+    if let Err(error) = tokio::task::spawn_blocking(move || commit(&same)).await {
+        tracing::error!(%error, "the projections are not saved any more until a restart");
+        shared.unsaved.store(true, Ordering::SeqCst);
     }
+    drop(saving);
+}
+
+/// Puts another read side in the place of the live one, and saves all of it in an emptied store.
+pub(crate) async fn replace(shared: &Arc<Shared>, folded: Folded) -> Result<(), Error> {
+    let saving = shared.saving.lock().await;
+    let same = Arc::clone(shared);
+    let replaced = tokio::task::spawn_blocking(move || {
+        same.store.reset(false)?;
+        {
+            let mut world = same.world.write().unwrap_or_else(PoisonError::into_inner);
+            let mut trail = same.trail.lock().unwrap_or_else(PoisonError::into_inner);
+            (*world, *trail) = folded;
+            world.mark_all();
+            trail.unsaved = trail.chains.keys().cloned().collect();
+        }
+        same.saved.send_replace(0);
+        same.unsaved.store(false, Ordering::SeqCst);
+        commit(&same);
+        Ok::<(), StoreError>(())
+    });
+    let replaced = replaced.await.map_err(|error| Error::Unavailable(error.to_string()))?;
+    drop(saving);
+    replaced.map_err(|error| Error::Unavailable(error.to_string()))
 }
 
 fn commit(shared: &Shared) {
@@ -105,15 +156,17 @@ fn commit(shared: &Shared) {
     }
     let (writes, checkpoint) = {
         let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
-        let digest = *shared.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trail = shared.trail.lock().unwrap_or_else(PoisonError::into_inner);
         let checkpoint = Checkpoint {
             log: shared.log.identity().creation_id,
             version: PROJECTION_VERSION,
             seq: world.seq,
-            id: digest.id.0,
-            digest: digest.value,
+            id: trail.id.0,
+            digest: trail.digest,
         };
-        (world.take_rows(), checkpoint)
+        let mut writes = world.take_rows();
+        writes.extend(std::mem::take(&mut trail.unsaved).iter().map(|it| chain_row(&trail, it)));
+        (writes, checkpoint)
     };
     match shared.store.commit(writes, &checkpoint) {
         Ok(()) => {
@@ -126,4 +179,10 @@ fn commit(shared: &Shared) {
             shared.unsaved.store(true, Ordering::SeqCst);
         }
     }
+}
+
+fn chain_row(trail: &Trail, subject: &Subject) -> Write {
+    let mut key = vec![CHAIN];
+    key.extend_from_slice(subject.as_str().as_bytes());
+    (key, trail.chains.get(subject).map(|hash| hash.0.to_vec()))
 }

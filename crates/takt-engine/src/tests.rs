@@ -10,9 +10,12 @@ use takt_domain::board::{CardReported, ColumnSet, Details, Order, WipLimit, WipP
 use takt_domain::fact::{Fact, Report};
 use takt_domain::{BoardId, Rejection, Span, StreamName, Time, andon, stream};
 use takt_ports::{Checkpoint, EventLog, ReadStore, StoreError, Write};
+use takt_projections::World;
 use takt_testkit::{MemoryDeadLetters, MemoryLog};
 
 use super::*;
+
+mod rebuild;
 
 /// A store in memory that outlives the engine, as a disk would.
 #[derive(Default)]
@@ -44,18 +47,14 @@ impl ReadStore for MemoryStore {
         Ok(())
     }
 
-    fn scan(&self, prefix: &[u8], row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-        let rows = self.rows.lock().unwrap();
-        rows.0
-            .iter()
-            .filter(|(key, _)| key.starts_with(prefix))
-            .for_each(|(key, value)| row(key, value));
+    fn load(&self, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        self.rows.lock().unwrap().0.iter().for_each(|(key, value)| row(key, value));
         Ok(())
     }
 
-    fn clear(&self) -> Result<(), StoreError> {
+    fn reset(&self, _damaged: bool) -> Result<Option<std::path::PathBuf>, StoreError> {
         *self.rows.lock().unwrap() = Default::default();
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The keeper of projections: rows with a checkpoint in the same batch; disposable.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How far the rows have come, and of which log.
@@ -42,15 +43,16 @@ pub trait ReadStore: Send + Sync {
     /// When it cannot be stored.
     fn commit(&self, writes: Vec<Write>, checkpoint: &Checkpoint) -> Result<(), StoreError>;
 
-    /// Calls `row` for every row whose key starts with `prefix`, in key order, with key and value.
+    /// Calls `row` with the key and value of every row, in key order.
     ///
     /// # Errors
-    /// When a row cannot be read or does not verify.
-    fn scan(&self, prefix: &[u8], row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError>;
+    /// When a row cannot be read or does not verify, or rows of the last batch are missing.
+    fn load(&self, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError>;
 
-    /// Takes every row and the checkpoint away.
+    /// Takes every row and the checkpoint away. What is `damaged` is kept aside, so that people can
+    /// look at it; tells where.
     ///
     /// # Errors
     /// When they cannot be removed.
-    fn clear(&self) -> Result<(), StoreError>;
+    fn reset(&self, damaged: bool) -> Result<Option<PathBuf>, StoreError>;
 }

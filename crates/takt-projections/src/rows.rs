@@ -25,6 +25,9 @@ use crate::world::World;
 /// The version of the rows' form.
 const VERSION: u8 = 2;
 
+/// How many identities one row holds at most.
+const IDENTITIES: usize = 1000;
+
 /// One row to put (`Some`) or to take away (`None`).
 type Write = (Vec<u8>, Option<Vec<u8>>);
 
@@ -52,7 +55,7 @@ pub(crate) enum Key {
     Refusals(StreamName),
     Pending(StreamName, u64),
     Head(StreamName, SmolStr),
-    /// Identities saved in one flush, by the first one's sequence.
+    /// Identities saved together, by the first one's sequence.
     Identities(u64),
 }
 
@@ -105,11 +108,29 @@ impl World {
         let dirty = std::mem::take(&mut self.dirty);
         let mut rows: Vec<Write> =
             dirty.iter().map(|key| (key_bytes(key), self.row(key))).collect();
-        let identities = std::mem::take(&mut self.unsaved);
-        if let Some((_, first)) = identities.first() {
-            rows.push((key_bytes(&Key::Identities(*first)), Some(encode(&identities))));
+        for some in std::mem::take(&mut self.unsaved).chunks(IDENTITIES) {
+            if let Some((_, first)) = some.first() {
+                rows.push((key_bytes(&Key::Identities(*first)), Some(encode(some))));
+            }
         }
         rows
+    }
+
+    /// How many changes wait to be saved.
+    pub fn unsaved(&self) -> usize {
+        self.dirty.len() + self.unsaved.len()
+    }
+
+    /// Takes every row as changed, for a store that is empty.
+    pub fn mark_all(&mut self) {
+        self.dirty = self.keys().collect();
+        self.unsaved = self.identities.iter().map(|(id, seq)| (*id, *seq)).collect();
+    }
+
+    /// Lets changes go that will not be saved one by one.
+    pub fn forget_changes(&mut self) {
+        self.dirty.clear();
+        self.unsaved.clear();
     }
 
     /// A digest of everything that queries and decisions see; the same for live and rebuilt.

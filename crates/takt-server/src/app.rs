@@ -103,7 +103,7 @@ fn open(folder: &std::path::Path) -> anyhow::Result<(EmbeddedLog, SledStore)> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("could not make the data folder `{}`", folder.display()))?;
     let log = EmbeddedLog::open(&folder.join("log"), Settings::default())?;
-    let (store, aside) = SledStore::open_or_move_aside(&folder.join("projections"))?;
+    let (store, aside) = SledStore::open(&folder.join("projections"))?;
     if let Some(aside) = aside {
         tracing::warn!(moved = %aside.display(), "damaged projections were moved aside");
     }

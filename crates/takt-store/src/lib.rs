@@ -1,10 +1,14 @@
 //! The sled-backed keeper of projections; disposable things only.
 //!
 //! One tree holds the rows and their checkpoint, and one batch changes both. Every value carries a
-//! CRC-32 over its key and itself, so that what the disk altered is found and not served.
+//! CRC-32 over its key and itself, so that what the disk altered is found and not served. A row may
+//! also be lost whole, or stand there as it was before, since sled drops a page that it cannot read;
+//! so the checkpoint carries the number of rows and the sum of their checksums.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use takt_ports::{Checkpoint, ReadStore, StoreError, Write};
 use uuid::Uuid;
@@ -13,66 +17,92 @@ use uuid::Uuid;
 const ROW: u8 = b'r';
 /// Where the checkpoint stands.
 const CHECKPOINT: &[u8] = b"checkpoint";
-/// The length of a saved checkpoint: two ids, version, sequence and digest.
-const CHECKPOINT_BYTES: usize = 16 + 4 + 8 + 16 + 32;
+/// The length of a saved checkpoint: two ids, version, sequence, digest, and the rows' total.
+const CHECKPOINT_BYTES: usize = 16 + 4 + 8 + 16 + 32 + 16;
 /// How much memory sled may keep pages in.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Projections in a sled database of their own.
 #[derive(Debug)]
 pub struct SledStore {
+    dir: PathBuf,
+    /// `None` only while the database is being replaced.
+    open: Mutex<Option<Open>>,
+}
+
+/// A database that is open.
+#[derive(Debug)]
+struct Open {
     db: sled::Db,
     file: File,
+    total: Total,
+}
+
+/// What all rows come to together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Total {
+    rows: u64,
+    /// The sum of the rows' checksums, wrapping.
+    sums: u64,
+}
+
+impl Total {
+    fn add(&mut self, sealed: &[u8]) {
+        self.rows = self.rows.wrapping_add(1);
+        self.sums = self.sums.wrapping_add(sum_of(sealed));
+    }
+
+    fn take(&mut self, sealed: &[u8]) {
+        self.rows = self.rows.wrapping_sub(1);
+        self.sums = self.sums.wrapping_sub(sum_of(sealed));
+    }
 }
 
 impl SledStore {
-    /// Opens the store in a folder, or makes it.
+    /// Opens the store in a folder, or makes it. A database that does not open is moved aside and a
+    /// new one is made; tells where the old one went.
     ///
     /// # Errors
-    /// When sled cannot open it, or another process holds it.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES);
-        // Batches are flushed by hand, so a timer of sled's own would only cost.
-        let db = config.flush_every_ms(None).open().map_err(|error| at(dir, &error))?;
-        // sled's flush does not sync on Linux; this handle is for doing that.
-        let file = File::options().write(true).open(dir.join("db"));
-        Ok(Self { db, file: file.map_err(|error| at(dir, &error))? })
-    }
-
-    /// Opens the store; if it does not open or does not verify, moves it aside and makes a new
-    /// one. Tells where the old one went.
-    ///
-    /// # Errors
-    /// When it cannot be moved, or the new one cannot be made.
-    pub fn open_or_move_aside(dir: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
-        let opened = Self::open(dir).and_then(|store| store.verify().map(|()| store));
-        let error = match opened {
-            Ok(store) => return Ok((store, None)),
+    /// When another process holds it, it cannot be moved, or the new one cannot be made.
+    pub fn open(dir: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
+        let store = |open| Self { dir: dir.to_path_buf(), open: Mutex::new(Some(open)) };
+        let error = match Open::new(dir) {
+            Ok(open) => return Ok((store(open), None)),
+            Err(error) if error.reason.contains("could not acquire lock") => return Err(error),
             Err(error) => error,
         };
-        if error.reason.contains("could not acquire lock") {
-            return Err(error);
-        }
-        let aside = free_name(dir);
+        let aside = move_aside(dir)?;
         tracing::warn!(%error, aside = %aside.display(), "the projection store is moved aside");
-        std::fs::rename(dir, &aside).map_err(|error| at(dir, &error))?;
-        Ok((Self::open(dir)?, Some(aside)))
+        Ok((store(Open::new(dir)?), Some(aside)))
     }
 
-    /// Reads everything once.
-    fn verify(&self) -> Result<(), StoreError> {
-        self.checkpoint()?;
-        self.scan(&[], &mut |_, _| {})
-    }
-
-    fn make_durable(&self) -> Result<(), StoreError> {
-        self.db.flush().map_err(|error| failed(&error))?;
-        self.file.sync_data().map_err(|error| failed(&error))
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ReadStore for SledStore {
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+impl Open {
+    fn new(dir: &Path) -> Result<Self, StoreError> {
+        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES);
+        // Batches are flushed by hand, so a timer of sled's own would only cost.
+        let config = config.flush_every_ms(None);
+        // On some damage sled does not fail but panics.
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let opened = opened.map_err(|_| StoreError {
+            reason: format!("`{}`: sled panicked while opening", dir.display()).into(),
+        })?;
+        let db = opened.map_err(|error| at(dir, &error))?;
+        // sled's flush does not sync on Linux; this handle is for doing that.
+        let file = File::options().write(true).open(dir.join("db"));
+        let file = file.map_err(|error| at(dir, &error))?;
+        let mut open = Self { db, file, total: Total::default() };
+        if let Some((_, total)) = open.checkpoint()? {
+            open.total = total;
+        }
+        Ok(open)
+    }
+
+    fn checkpoint(&self) -> Result<Option<(Checkpoint, Total)>, StoreError> {
         let Some(value) = self.db.get(CHECKPOINT).map_err(|error| failed(&error))? else {
             return Ok(None);
         };
@@ -80,37 +110,92 @@ impl ReadStore for SledStore {
         read_checkpoint(bytes).map(Some).ok_or_else(|| damaged(CHECKPOINT))
     }
 
-    fn commit(&self, writes: Vec<Write>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    fn commit(&mut self, writes: Vec<Write>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let mut total = self.total;
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
             let key = row_key(&key);
+            if let Some(before) = self.db.get(&key).map_err(|error| failed(&error))? {
+                total.take(&before);
+            }
             match value {
                 Some(value) => {
                     let value = seal(&key, &value);
+                    total.add(&value);
                     batch.insert(key, value);
                 }
                 None => batch.remove(key),
             }
         }
-        batch.insert(CHECKPOINT, seal(CHECKPOINT, &write_checkpoint(checkpoint)));
+        batch.insert(CHECKPOINT, seal(CHECKPOINT, &write_checkpoint(checkpoint, total)));
         self.db.apply_batch(batch).map_err(|error| failed(&error))?;
-        self.make_durable()
-    }
-
-    fn scan(&self, prefix: &[u8], row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-        for entry in self.db.scan_prefix(row_key(prefix)) {
-            let (key, value) = entry.map_err(|error| failed(&error))?;
-            let value = open_value(&key, &value)?;
-            let (_, name) = key.split_first().ok_or_else(|| damaged(&key))?;
-            row(name, value);
-        }
+        self.db.flush().map_err(|error| failed(&error))?;
+        self.file.sync_data().map_err(|error| failed(&error))?;
+        self.total = total;
         Ok(())
     }
 
-    fn clear(&self) -> Result<(), StoreError> {
-        self.db.clear().map_err(|error| failed(&error))?;
-        self.make_durable()
+    fn load(&self, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        let mut total = Total::default();
+        for entry in self.db.scan_prefix([ROW]) {
+            let (key, sealed) = entry.map_err(|error| failed(&error))?;
+            let value = open_value(&key, &sealed)?;
+            let (_, name) = key.split_first().ok_or_else(|| damaged(&key))?;
+            total.add(&sealed);
+            row(name, value);
+        }
+        if total == self.total {
+            return Ok(());
+        }
+        let (found, wanted) = (total.rows, self.total.rows);
+        let reason = format!("{found} rows are not the {wanted} that the checkpoint counts");
+        Err(StoreError { reason: reason.into() })
     }
+}
+
+fn closed() -> StoreError {
+    StoreError { reason: "the database could not be opened again; restart takt".into() }
+}
+
+impl ReadStore for SledStore {
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        let open = self.lock();
+        let found = open.as_ref().ok_or_else(closed)?.checkpoint()?;
+        Ok(found.map(|(checkpoint, _)| checkpoint))
+    }
+
+    fn commit(&self, writes: Vec<Write>, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.lock().as_mut().ok_or_else(closed)?.commit(writes, checkpoint)
+    }
+
+    fn load(&self, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        self.lock().as_ref().ok_or_else(closed)?.load(row)
+    }
+
+    fn reset(&self, damaged: bool) -> Result<Option<PathBuf>, StoreError> {
+        let mut open = self.lock();
+        // The folder is free to be moved only when the database is closed.
+        *open = None;
+        let aside = move_aside(&self.dir)?;
+        *open = Some(Open::new(&self.dir)?);
+        if damaged {
+            return Ok(Some(aside));
+        }
+        std::fs::remove_dir_all(&aside).map_err(|error| at(&aside, &error))?;
+        Ok(None)
+    }
+}
+
+/// Moves the folder to the first name beside it that nothing has yet.
+fn move_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+    let aside = free_name(dir);
+    std::fs::rename(dir, &aside).map_err(|error| at(dir, &error))?;
+    Ok(aside)
+}
+
+/// The checksum that a sealed value begins with.
+fn sum_of(sealed: &[u8]) -> u64 {
+    sealed.first_chunk::<4>().map_or(0, |sum| u64::from(u32::from_be_bytes(*sum)))
 }
 
 fn row_key(key: &[u8]) -> Vec<u8> {
@@ -143,28 +228,34 @@ fn open_value<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], StoreError> 
     }
 }
 
-fn write_checkpoint(checkpoint: &Checkpoint) -> Vec<u8> {
+fn write_checkpoint(checkpoint: &Checkpoint, total: Total) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(CHECKPOINT_BYTES);
     bytes.extend_from_slice(checkpoint.log.as_bytes());
     bytes.extend_from_slice(&checkpoint.version.to_be_bytes());
     bytes.extend_from_slice(&checkpoint.seq.to_be_bytes());
     bytes.extend_from_slice(checkpoint.id.as_bytes());
     bytes.extend_from_slice(&checkpoint.digest);
+    bytes.extend_from_slice(&total.rows.to_be_bytes());
+    bytes.extend_from_slice(&total.sums.to_be_bytes());
     bytes
 }
 
-fn read_checkpoint(bytes: &[u8]) -> Option<Checkpoint> {
+fn read_checkpoint(bytes: &[u8]) -> Option<(Checkpoint, Total)> {
     let (log, rest) = bytes.split_first_chunk::<16>()?;
     let (version, rest) = rest.split_first_chunk::<4>()?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
     let (id, rest) = rest.split_first_chunk::<16>()?;
-    Some(Checkpoint {
+    let (digest, rest) = rest.split_first_chunk::<32>()?;
+    let (rows, rest) = rest.split_first_chunk::<8>()?;
+    let checkpoint = Checkpoint {
         log: Uuid::from_bytes(*log),
         version: u32::from_be_bytes(*version),
         seq: u64::from_be_bytes(*seq),
         id: Uuid::from_bytes(*id),
-        digest: rest.try_into().ok()?,
-    })
+        digest: *digest,
+    };
+    let sums = u64::from_be_bytes(rest.try_into().ok()?);
+    Some((checkpoint, Total { rows: u64::from_be_bytes(*rows), sums }))
 }
 
 /// The first name beside the folder that nothing has yet.

@@ -16,11 +16,20 @@ fn put(key: &str, value: &str) -> Write {
     (key.into(), Some(value.into()))
 }
 
-fn rows(store: &SledStore, prefix: &str) -> Vec<(String, String)> {
+fn rows(store: &SledStore) -> Vec<(String, String)> {
     let mut rows = vec![];
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    store.scan(prefix.as_bytes(), &mut |key, value| rows.push((text(key), text(value)))).unwrap();
+    store.load(&mut |key, value| rows.push((text(key), text(value)))).unwrap();
     rows
+}
+
+fn open(dir: &Path) -> SledStore {
+    SledStore::open(dir).unwrap().0
+}
+
+/// Changes the database behind the store's back.
+fn db(store: &SledStore) -> sled::Db {
+    store.lock().as_ref().unwrap().db.clone()
 }
 
 fn pair(key: &str, value: &str) -> (String, String) {
@@ -31,37 +40,41 @@ fn pair(key: &str, value: &str) -> (String, String) {
 fn rows_and_checkpoint_are_there_after_a_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("read");
-    let store = SledStore::open(&path).unwrap();
+    let store = open(&path);
     assert_eq!(store.checkpoint().unwrap(), None);
     store.commit(vec![put("b", "2"), put("a", "1")], &checkpoint(5)).unwrap();
-    store.commit(vec![(b"a".to_vec(), None), put("c", "")], &checkpoint(6)).unwrap();
+    store.commit(vec![(b"a".to_vec(), None), put("c", ""), put("b", "3")], &checkpoint(6)).unwrap();
     drop(store);
-    let (store, moved) = SledStore::open_or_move_aside(&path).unwrap();
+    let (store, moved) = SledStore::open(&path).unwrap();
     assert_eq!(moved, None);
     assert_eq!(store.checkpoint().unwrap(), Some(checkpoint(6)));
-    assert_eq!(rows(&store, ""), [pair("b", "2"), pair("c", "")]);
+    assert_eq!(rows(&store), [pair("b", "3"), pair("c", "")]);
 }
 
 #[test]
-fn a_scan_gives_only_the_rows_under_its_prefix_in_key_order() {
+fn a_row_that_is_called_checkpoint_does_not_take_the_checkpoints_place() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SledStore::open(dir.path()).unwrap();
-    let writes = vec![put("ab", "2"), put("b", "3"), put("aa", "1"), put("checkpoint", "4")];
-    store.commit(writes, &checkpoint(1)).unwrap();
-    assert_eq!(rows(&store, "a"), [pair("aa", "1"), pair("ab", "2")]);
-    assert_eq!(rows(&store, "c"), [pair("checkpoint", "4")]);
+    let store = open(&dir.path().join("read"));
+    store.commit(vec![put("checkpoint", "4"), put("a", "1")], &checkpoint(1)).unwrap();
+    assert_eq!(rows(&store), [pair("a", "1"), pair("checkpoint", "4")]);
     assert_eq!(store.checkpoint().unwrap(), Some(checkpoint(1)));
 }
 
 #[test]
-fn a_cleared_store_is_empty_after_a_reopen_too() {
+fn a_store_that_was_reset_is_empty_and_works_and_what_is_damaged_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let store = SledStore::open(dir.path()).unwrap();
-    store.commit(vec![put("a", "1")], &checkpoint(1)).unwrap();
-    store.clear().unwrap();
+    let path = dir.path().join("read");
+    let store = open(&path);
+    for damaged in [false, true] {
+        store.commit(vec![put("a", "1")], &checkpoint(1)).unwrap();
+        let aside = damaged.then(|| dir.path().join("read.damaged-1"));
+        assert_eq!(store.reset(damaged).unwrap(), aside);
+        assert_eq!((store.checkpoint().unwrap(), rows(&store)), (None, vec![]));
+    }
+    store.commit(vec![put("b", "2")], &checkpoint(2)).unwrap();
     drop(store);
-    let store = SledStore::open(dir.path()).unwrap();
-    assert_eq!((store.checkpoint().unwrap(), rows(&store, "")), (None, vec![]));
+    assert_eq!(rows(&open(&path)), [pair("b", "2")]);
+    assert_eq!(rows(&open(&dir.path().join("read.damaged-1"))), [pair("a", "1")]);
 }
 
 #[test]
@@ -77,18 +90,24 @@ fn a_value_under_another_name_or_altered_does_not_verify() {
 }
 
 #[test]
-fn a_row_that_does_not_verify_is_an_error_and_the_store_is_moved_aside() {
+fn rows_that_are_altered_lost_or_older_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("read");
-    let store = SledStore::open(&path).unwrap();
-    store.commit(vec![put("a", "1")], &checkpoint(1)).unwrap();
-    store.db.insert(b"ra", b"\0\0\0\0altered").unwrap();
-    let error = store.scan(b"", &mut |_, _| {}).unwrap_err();
-    assert!(error.to_string().contains("`ra` does not verify"), "{error}");
-    drop(store);
-    let (store, moved) = SledStore::open_or_move_aside(&path).unwrap();
-    assert_eq!(moved, Some(dir.path().join("read.damaged-1")));
-    assert_eq!(store.checkpoint().unwrap(), None);
+    let store = open(&path);
+    store.commit(vec![put("a", "1"), put("b", "2")], &checkpoint(1)).unwrap();
+    let older = db(&store).get(b"ra").unwrap().unwrap();
+    store.commit(vec![put("a", "3")], &checkpoint(2)).unwrap();
+    let newer = db(&store).get(b"ra").unwrap().unwrap();
+    let fault = |store: &SledStore| store.load(&mut |_, _| {}).unwrap_err().to_string();
+
+    db(&store).insert(b"ra", b"\0\0\0\0altered").unwrap();
+    assert!(fault(&store).contains("`ra` does not verify"), "{}", fault(&store));
+    db(&store).insert(b"ra", older).unwrap();
+    assert!(fault(&store).contains("2 rows are not the 2"), "{}", fault(&store));
+    db(&store).remove(b"ra").unwrap();
+    assert!(fault(&store).contains("1 rows are not the 2"), "{}", fault(&store));
+    db(&store).insert(b"ra", newer).unwrap();
+    assert_eq!(rows(&store), [pair("a", "3"), pair("b", "2")]);
 }
 
 #[test]
@@ -96,7 +115,7 @@ fn a_byte_flipped_in_the_file_is_never_served_as_a_row() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("read");
     let value = "a value that is long enough to be found in the file again".repeat(8);
-    let store = SledStore::open(&path).unwrap();
+    let store = open(&path);
     store.commit(vec![put("a", &value)], &checkpoint(1)).unwrap();
     drop(store);
     let file = path.join("db");
@@ -107,8 +126,9 @@ fn a_byte_flipped_in_the_file_is_never_served_as_a_row() {
     assert!(!places.is_empty());
     places.iter().for_each(|at| bytes[*at] ^= 0x20);
     std::fs::write(&file, bytes).unwrap();
-    let (store, _) = SledStore::open_or_move_aside(&path).unwrap();
-    let found = rows(&store, "");
-    assert!(found.is_empty() || found == [pair("a", &value)], "{found:?}");
-    assert_eq!(found.is_empty(), store.checkpoint().unwrap().is_none());
+    let (store, _) = SledStore::open(&path).unwrap();
+    let mut found = vec![];
+    let loaded = store.load(&mut |_, value| found.push(value.to_vec()));
+    let none = store.checkpoint().unwrap().is_none() && found.is_empty();
+    assert!(loaded.is_err() || none, "{found:?}");
 }

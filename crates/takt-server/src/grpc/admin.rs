@@ -50,9 +50,8 @@ impl v1::admin_service_server::AdminService for Services {
         &self,
         _request: Request<v1::RebuildProjectionRequest>,
     ) -> Result<Response<v1::ProjectionStatusResponse>, Status> {
-        Err(Status::unimplemented(
-            "a running server cannot rebuild yet; stop it, delete the folder `projections`, start it",
-        ))
+        self.engine.rebuild().await.map_err(status)?;
+        self.projection_status(Request::new(v1::ProjectionStatusRequest {})).await
     }
 
     async fn verify_projection(
