@@ -50,8 +50,8 @@ pub(crate) struct Cli {
 enum Noun {
     /// The server with its data in one folder, for one machine.
     Serve(serve::Args),
-    /// A server to try things with; the same as `serve` with its defaults.
-    Dev(serve::Args),
+    /// A server to try things with, on request with a value stream that moves.
+    Dev(serve::DevArgs),
     /// A board's history from an event log.
     #[command(subcommand)]
     Import(import::Verb),
@@ -121,7 +121,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         key: uuid::Uuid::new_v4().to_string(),
     };
     match cli.noun {
-        Noun::Serve(args) | Noun::Dev(args) => serve::run(args).await,
+        Noun::Serve(args) => serve::serve(args).await,
+        Noun::Dev(args) => serve::dev(args).await,
         Noun::Import(verb) => import::run(&context, verb).await,
         Noun::Stream(verb) => stream::run(&context, verb).await,
         Noun::Board(verb) => board::run(&context, verb).await,

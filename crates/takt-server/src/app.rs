@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -17,6 +18,7 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 
 use crate::config::Config;
+use crate::demo;
 use crate::grpc::{self, Services};
 use crate::live;
 
@@ -24,6 +26,8 @@ use crate::live;
 pub struct App {
     listener: tokio::net::TcpListener,
     services: Services,
+    /// How often the demo moves, if it does.
+    demo: Option<Duration>,
 }
 
 impl App {
@@ -52,6 +56,12 @@ impl App {
             },
         };
         let engine = Engine::start(parts).await.context("could not start the engine")?;
+        let demo = match config.demo {
+            Some(every) => {
+                demo::seed(&engine).await.context("could not seed the demo")?.then_some(every)
+            }
+            None => None,
+        };
         let listener = tokio::net::TcpListener::bind(address)
             .await
             .with_context(|| format!("could not listen on `{address}`"))?;
@@ -62,7 +72,7 @@ impl App {
             data: config.data.display().to_string().into(),
             stopping: CancellationToken::new(),
         };
-        Ok(Self { listener, services })
+        Ok(Self { listener, services, demo: demo.filter(|every| !every.is_zero()) })
     }
 
     /// Where it listens; with port 0 in the configuration, the port that was found.
@@ -81,12 +91,15 @@ impl App {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let Self { listener, services } = self;
+        let Self { listener, services, demo } = self;
         let router = router(&services)?;
         let stopping = services.stopping.clone();
         // An answer goes out at once: Nagle's algorithm would hold its end back until the client's
         // delayed acknowledgement, 40 ms later. A socket that refuses is only slower.
         let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+        let demo = demo.map(|every| {
+            tokio::spawn(demo::live(services.engine.clone(), every, stopping.clone()))
+        });
         let served = axum::serve(listener, router)
             .with_graceful_shutdown(async move {
                 shutdown.await;
@@ -94,6 +107,12 @@ impl App {
                 stopping.cancel();
             })
             .await;
+        if let Some(demo) = demo {
+            services.stopping.cancel();
+            if let Err(error) = demo.await {
+                tracing::error!(%error, "the demo ended early");
+            }
+        }
         services.engine.shutdown().await;
         served.context("the port could not be served")
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a server is told before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +12,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Whether to seed and move a value stream to look at.
-    pub demo: bool,
+    /// How often the demo's value stream moves, if there is to be one; at zero it stands still.
+    pub demo: Option<Duration>,
     /// Whether an address off loopback is allowed although anyone who reaches it may act.
     pub insecure_bind: bool,
 }
@@ -57,7 +58,7 @@ mod tests {
 
     fn config(listen: &str, insecure_bind: bool) -> Config {
         let listen = listen.parse().unwrap();
-        Config { data: PathBuf::from("data"), listen, demo: false, insecure_bind }
+        Config { data: PathBuf::from("data"), listen, demo: None, insecure_bind }
     }
 
     #[test]

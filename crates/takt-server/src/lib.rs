@@ -2,6 +2,7 @@
 
 mod app;
 pub mod config;
+mod demo;
 mod grpc;
 mod live;
 mod logging;

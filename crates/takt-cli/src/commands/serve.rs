@@ -2,11 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use takt_server::{App, Config};
 
+use super::time;
 use crate::exit::{Failure, INTERNAL};
 use crate::output::talk;
+
+/// Where clients look for a server when nobody tells them.
+const USUAL: &str = "127.0.0.1:7420";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -14,24 +19,78 @@ pub(super) struct Args {
     #[arg(long, default_value = "takt-data")]
     data: PathBuf,
     /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:7420")]
+    #[arg(long, default_value = USUAL)]
     listen: SocketAddr,
     /// Listen off loopback although anyone who reaches the port may act.
     #[arg(long)]
     insecure_bind: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<u8, Failure> {
+#[derive(Debug, clap::Args)]
+pub(super) struct DevArgs {
+    #[command(flatten)]
+    server: Args,
+    /// Make a value stream to look at, `demo`, and keep it moving.
+    #[arg(long)]
+    demo: bool,
+    /// How often something happens in the demo; at `0s` it stands still.
+    #[arg(long, default_value = "4s", requires = "demo")]
+    demo_every: String,
+}
+
+/// The server as a service runs it.
+pub(super) async fn serve(args: Args) -> Result<u8, Failure> {
+    run(args, None, |_| {}).await
+}
+
+/// The server as a person tries it: with a demo if asked, and with words on what to do next.
+pub(super) async fn dev(args: DevArgs) -> Result<u8, Failure> {
+    let every = time::span(&args.demo_every)?;
+    let stream = if args.demo { "demo" } else { "" };
+    let demo = args.demo.then_some(every);
+    run(args.server, demo, |address| welcome(address, stream).iter().for_each(|line| talk(line)))
+        .await
+}
+
+async fn run(
+    args: Args,
+    demo: Option<Duration>,
+    welcome: impl FnOnce(SocketAddr),
+) -> Result<u8, Failure> {
     takt_server::log_to_stderr();
     let folder = args.data.display().to_string();
     let Args { data, listen, insecure_bind } = args;
-    let config = Config { data, listen, demo: false, insecure_bind };
+    let config = Config { data, listen, demo, insecure_bind };
     let app = App::build(config).await.map_err(|error| failure(&error))?;
     let address = app.address().map_err(|error| failure(&error.into()))?;
     talk(&format!("takt is ready at http://{address} with its data in `{folder}`"));
+    welcome(address);
     app.run(stop()).await.map_err(|error| failure(&error))?;
     talk("stopped; everything acknowledged is in the log");
     Ok(0)
+}
+
+/// What a newcomer does next; the commands work as they stand, from the same folder.
+fn welcome(address: SocketAddr, stream: &str) -> Vec<String> {
+    let takt = std::env::args().next().unwrap_or_else(|| "takt".to_owned());
+    let server = if address.to_string() == USUAL {
+        String::new()
+    } else {
+        format!(" --server http://{address}")
+    };
+    let [first, second] = if stream.is_empty() {
+        ["stream create shop".to_owned(), "column set --stream shop Doing --wip-limit 3".to_owned()]
+    } else {
+        [format!("board show --stream {stream}"), format!("andon list --stream {stream}")]
+    };
+    vec![
+        String::new(),
+        format!("  see it   http://{address}/"),
+        format!("  try      {takt} {first}{server}"),
+        format!("           {takt} {second}{server}"),
+        "  stop     Ctrl-C; the data stays, and the next start goes on from there".to_owned(),
+        String::new(),
+    ]
 }
 
 /// Completes on an interrupt or a request to terminate.
@@ -49,4 +108,18 @@ async fn stop() {
 fn failure(error: &anyhow::Error) -> Failure {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
     Failure::new(INTERNAL, chain.join(": "), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_is_told_the_board_and_commands_that_reach_this_server() {
+        let usual = welcome(USUAL.parse().unwrap(), "demo").join("\n");
+        assert!(usual.contains("http://127.0.0.1:7420/"), "{usual}");
+        assert!(usual.contains("board show --stream demo\n"), "{usual}");
+        let other = welcome("127.0.0.1:9".parse().unwrap(), "").join("\n");
+        assert!(other.contains("stream create shop --server http://127.0.0.1:9\n"), "{other}");
+    }
 }
