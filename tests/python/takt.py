@@ -28,9 +28,14 @@ class Takt:
         self.channel = grpc.insecure_channel(address, options=OPTIONS)
         if like:
             self.pool, self.methods = like.pool, like.methods
+            self.status, self.info = like.status, like.info
             return
         self.pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
         self.methods = {}
+        self.status, self.info = self.message("RpcStatus"), self.message("ErrorInfo")
+
+    def message(self, name):
+        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(f"takt.v1.{name}"))
 
     def learn(self, *services):
         """Asks for the services before the server may be gone."""
@@ -75,18 +80,12 @@ class Takt:
 
     def details(self, error):
         """The details of an error, from its trailing metadata."""
-        status = message_factory.GetMessageClass(
-            self.pool.FindMessageTypeByName("takt.v1.RpcStatus")
-        )
-        info = message_factory.GetMessageClass(
-            self.pool.FindMessageTypeByName("takt.v1.ErrorInfo")
-        )
         for key, value in error.trailing_metadata() or ():
             if key == "grpc-status-details-bin":
                 return [
                     detail
-                    for packed in status.FromString(value).details
-                    for detail in info.FromString(packed.value).details
+                    for packed in self.status.FromString(value).details
+                    for detail in self.info.FromString(packed.value).details
                 ]
         return []
 

@@ -1,12 +1,16 @@
 //! The whole from outside: the real binary, a real server, and a stranger's tools.
 
 pub mod binary;
+pub mod random;
 pub mod server;
+pub mod talk;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
 
+pub use random::Random;
 pub use server::{Ended, Server};
+pub use talk::Script;
 
 /// The folder of the repository.
 #[must_use]

@@ -37,12 +37,19 @@ impl From<Status> for Failure {
         let details = takt_proto::error::details(&status);
         let mut hints: Vec<String> = details.into_iter().map(|one| one.remedy).collect();
         hints.retain(|hint| !hint.is_empty());
-        let exit = code(status.code());
+        let exit = if is_broken_off(&status) { UNREACHABLE } else { code(status.code()) };
         if exit == UNREACHABLE && hints.is_empty() {
             hints.push("start a server with `takt dev`, or name one with `--server`".to_owned());
         }
         Self { exit, message: status.message().to_owned(), hints }
     }
+}
+
+/// Whether the connection ended within the call. A status that the server sent has no source; one
+/// that was made here of an error does, under codes as vague as `Unknown`.
+fn is_broken_off(status: &Status) -> bool {
+    let vague = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
+    vague && std::error::Error::source(status).is_some()
 }
 
 /// The exit code for a gRPC code.
@@ -78,6 +85,13 @@ mod tests {
         ] {
             assert_eq!(Failure::from(Status::new(grpc, "x")).exit, exit, "{grpc:?}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_ends_within_a_call_is_a_server_that_cannot_be_reached() {
+        let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(Failure::from(Status::from_error(Box::new(cut))).exit, UNREACHABLE);
+        assert_eq!(Failure::from(Status::unknown("said by the server")).exit, INTERNAL);
     }
 
     #[test]

@@ -1,0 +1,227 @@
+//! Imported history: the published figures, whatever way the facts take and however often they come.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail the test by panicking"
+)]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use takt_tests::server::steady_address;
+use takt_tests::{Ended, Random, Server, repository, shared_data};
+
+/// What an event log is known to hold.
+struct Known {
+    counts: [u64; 4],
+    figures: [f64; 4],
+}
+
+const HELPDESK: Known = Known {
+    counts: [4557, 1, 23, 2],
+    figures: [3_436_439.0, 4_324_005.4, 5_007_053.4, 3_528_560.03],
+};
+
+fn holds(server: &Server, known: &Known) {
+    let found = server.json(&["metrics", "lead-time"]);
+    let counts = ["completed", "reopened", "open", "reopened_open"].map(|name| &found[name]);
+    assert_eq!(json!(counts), json!(known.counts), "{found}");
+    for (name, figure) in ["p50", "p85", "p95", "mean"].iter().zip(known.figures) {
+        let value = found[name].as_f64().unwrap();
+        assert!((value / figure - 1.0).abs() < 1e-6, "{name}: {value}, wanted {figure}");
+    }
+}
+
+fn head(server: &Server) -> Value {
+    server.json(&["projection", "status"])["head"].clone()
+}
+
+fn import(file: &Path) -> Vec<String> {
+    let file = file.to_str().unwrap();
+    ["import", "xes", file, "--column-attribute", "concept:name", "--done", "Closed"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn imports_once(file: &Path, known: &Known) {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    server.ok(&["stream", "create", "shop"]);
+    let import = import(file);
+    let import: Vec<&str> = import.iter().map(String::as_str).collect();
+    let first = server.json(&import);
+    assert_eq!((&first["duplicate"], &first["dead"]), (&json!(0), &json!(0)), "{first}");
+    holds(&server, known);
+    let before = head(&server);
+    let again = server.json(&import);
+    assert_eq!((&again["recorded"], &again["duplicate"]), (&json!(0), &first["recorded"]));
+    assert_eq!(head(&server), before, "a repeat has added events");
+    holds(&server, known);
+}
+
+/// Runs a command until it ends otherwise than by a server that is gone.
+fn patiently(run: impl Fn() -> Ended) -> Ended {
+    let deadline = Instant::now() + Duration::from_secs(300);
+    loop {
+        let ended = run();
+        if ended.code != 3 || Instant::now() > deadline {
+            return ended;
+        }
+    }
+}
+
+/// Publishes the emitted facts in another order and twice, while the server is killed three times.
+fn publishes_shuffled_and_twice(file: &Path, known: &Known) {
+    let mut random = Random::said("the shuffled history and the kills");
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start_on(data.path(), &steady_address());
+    server.ok(&["stream", "create", "shop"]);
+    let mut emit = import(file);
+    emit.extend(["--emit".to_owned(), "-".to_owned()]);
+    let emitted = server.ok(&emit.iter().map(String::as_str).collect::<Vec<_>>());
+    let once: Vec<&str> = emitted.lines().collect();
+    let mut facts = [once.clone(), once.clone()].concat();
+    random.shuffle(&mut facts);
+    let shuffled = data.path().join("facts.jsonl");
+    std::fs::write(&shuffled, facts.join("\n")).unwrap();
+    let publish = ["publish", shuffled.to_str().unwrap(), "-o", "json"];
+
+    let done = AtomicBool::new(false);
+    let mut killed = 0;
+    let ended = std::thread::scope(|scope| {
+        let url = server.url.clone();
+        let (done, run) = (&done, move || {
+            let mut command = std::process::Command::new(takt_tests::binary::takt());
+            command.args(publish).env("TAKT_SERVER", &url).env("TAKT_STREAM", "shop");
+            Ended::of(command.output().unwrap())
+        });
+        let publisher = scope.spawn(move || {
+            let ended = patiently(run);
+            done.store(true, Ordering::Release);
+            ended
+        });
+        // Each kill falls into what was written since the last one.
+        while killed < 3 && !done.load(Ordering::Acquire) {
+            let more = server.json(&["projection", "status"])["head"].as_u64().unwrap();
+            let part = once.len() as u64 * (killed + 1) / 5;
+            if more > part {
+                server.kill_and_restart();
+                killed += 1;
+            }
+        }
+        publisher.join().unwrap()
+    });
+    let ended = ended.json();
+    assert_eq!(killed, 3, "the publisher was done before the third kill: {ended}");
+    assert_eq!(ended["dead"], 0, "{ended}");
+    let total = ended["recorded"].as_u64().unwrap() + ended["duplicate"].as_u64().unwrap();
+    assert_eq!(total, facts.len() as u64);
+    holds(&server, known);
+    let log = server.ok(&["events", "read", "-o", "jsonl"]);
+    let facts_in_log = log.lines().filter(|line| line.contains("\"takthistorical\":true")).count();
+    assert_eq!(facts_in_log, once.len(), "each fact is recorded once");
+    let before = head(&server);
+    assert_eq!(server.json(&publish[..2])["recorded"], 0);
+    assert_eq!(head(&server), before, "a repeat has added events");
+    assert_eq!(server.json(&["projection", "verify"])["ok"], true);
+}
+
+#[test]
+fn the_help_desk_gives_the_published_figures_and_a_repeat_adds_no_event() {
+    if let Some(file) = shared_data("helpdesk.xes.gz") {
+        imports_once(&file, &HELPDESK);
+    }
+}
+
+#[test]
+fn the_help_desk_gives_the_same_shuffled_doubled_and_across_three_kills() {
+    if let Some(file) = shared_data("helpdesk.xes.gz") {
+        publishes_shuffled_and_twice(&file, &HELPDESK);
+    }
+}
+
+/// An event log of our own, with figures that are made by hand: card `n` takes `n` hours, every
+/// tenth stays open, every tenth but one comes back from done and goes in again a day later.
+fn sample(folder: &Path, cards: u64) -> (std::path::PathBuf, Known) {
+    let mut text = String::from("<log xmlns=\"http://www.xes-standard.org/\">\n");
+    let mut spans = vec![];
+    for card in 1..=cards {
+        let mut steps = vec![("Todo", 0), ("Doing", 1)];
+        match card % 10 {
+            0 => {}
+            1 => steps.extend([("Closed", card), ("Doing", card + 1), ("Closed", card + 24)]),
+            _ => steps.push(("Closed", card)),
+        }
+        match card % 10 {
+            0 => {}
+            1 => spans.push((card + 24) * 3600),
+            _ => spans.push(card * 3600),
+        }
+        text.push_str(&format!("<trace><string key=\"concept:name\" value=\"{card}\"/>\n"));
+        for (column, hour) in steps {
+            text.push_str(&format!(
+                "<event><string key=\"concept:name\" value=\"{column}\"/>\
+                 <date key=\"time:timestamp\" value=\"{}\"/></event>\n",
+                instant(hour)
+            ));
+        }
+        text.push_str("</trace>\n");
+    }
+    text.push_str("</log>\n");
+    let file = folder.join("sample.xes");
+    std::fs::write(&file, text).unwrap();
+    spans.sort_unstable();
+    let at = |percent: usize| {
+        let place = (spans.len() - 1) * percent;
+        let (low, high) = (spans[place / 100], spans[(place / 100 + 1).min(spans.len() - 1)]);
+        low as f64 + (high - low) as f64 * (place % 100) as f64 / 100.0
+    };
+    let mean = spans.iter().sum::<u64>() as f64 / spans.len() as f64;
+    let reopened = (1..=cards).filter(|card| card % 10 == 1).count() as u64;
+    let known = Known {
+        counts: [spans.len() as u64, reopened, cards / 10, 0],
+        figures: [at(50), at(85), at(95), mean],
+    };
+    (file, known)
+}
+
+/// The instant so many hours into the year 2024, as text.
+fn instant(hours: u64) -> String {
+    let (mut month, mut day) = (1, hours / 24);
+    let lengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    while day >= lengths[month - 1] {
+        (month, day) = (month + 1, day - lengths[month - 1]);
+    }
+    format!("2024-{month:02}-{:02}T{:02}:00:00.000+00:00", day + 1, hours % 24)
+}
+
+#[test]
+fn a_sample_of_our_own_gives_figures_made_by_hand_and_a_repeat_adds_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, known) = sample(folder.path(), 100);
+    imports_once(&file, &known);
+}
+
+#[test]
+fn a_sample_of_our_own_gives_the_same_shuffled_doubled_and_across_three_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, known) = sample(folder.path(), 2000);
+    publishes_shuffled_and_twice(&file, &known);
+}
+
+#[test]
+fn the_sample_of_the_repository_comes_in_once() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    server.ok(&["stream", "create", "shop"]);
+    let file = repository().join("crates/takt-intake/samples/board.xes");
+    let import = import(&file);
+    let import: Vec<&str> = import.iter().map(String::as_str).collect();
+    assert!(server.json(&import)["recorded"].as_u64().unwrap() > 0);
+    let before = head(&server);
+    assert_eq!(server.json(&import)["recorded"], 0);
+    assert_eq!(head(&server), before);
+}
