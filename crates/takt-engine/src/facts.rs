@@ -1,6 +1,6 @@
 //! Facts: checked, recorded once, or kept as dead letters with their reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +20,9 @@ const MAX_FACT_BYTES: usize = 1024 * 1024;
 const BATCH: usize = 1000;
 /// How many bytes one append may hold, with room for envelopes.
 const BATCH_BYTES: usize = 6 * 1024 * 1024;
+
+/// Entries that stand so close to each other are read in one piece.
+const CLOSE: u64 = 16;
 
 /// Why bytes are not a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,40 +136,67 @@ async fn record_batch(mailbox: &mut Mailbox, facts: &[Bytes]) -> Result<Vec<Publ
 
 async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<Draft>), Error> {
     let now = mailbox.shared.clock.now();
+    let parsed: Vec<_> = facts
+        .iter()
+        .map(|bytes| {
+            let fact = (mailbox.shared.parse)(bytes, now)?;
+            let id = EventId::derive(&fact.source, &fact.id, 0);
+            Ok::<_, Misfit>((fact, id, mailbox.shared.read(|world| world.sequence_of(&id))))
+        })
+        .collect();
+    let known = parsed.iter().filter_map(|fact| fact.as_ref().ok()?.2).collect();
+    let digests = recorded_digests(mailbox, known).await?;
     let mut verdicts = Vec::with_capacity(facts.len());
     let mut drafts: Vec<Draft> = Vec::with_capacity(facts.len());
     let mut batch: BTreeMap<EventId, usize> = BTreeMap::new();
-    for bytes in facts {
-        let fact = match (mailbox.shared.parse)(bytes, now) {
+    for fact in parsed {
+        let (fact, id, known) = match fact {
             Ok(fact) => fact,
             Err(misfit) => {
                 verdicts.push(Verdict::Dead(misfit));
                 continue;
             }
         };
-        let id = EventId::derive(&fact.source, &fact.id, 0);
         let twin = batch.get(&id).and_then(|place| Some((*place, drafts.get(*place)?)));
-        let verdict = if let Some((place, twin)) = twin {
-            same_or_reused(twin.meta.digest.as_ref(), &fact, Verdict::Twin(place))
-        } else if let Some(seq) = mailbox.shared.read(|world| world.sequence_of(&id)) {
-            let digest = recorded_digest(mailbox, seq).await?;
-            same_or_reused(digest.as_ref(), &fact, Verdict::Known(seq))
-        } else {
-            batch.insert(id, drafts.len());
-            drafts.push(draft(fact, id, now));
-            Verdict::Draft(drafts.len() - 1)
+        let verdict = match (twin, known) {
+            (Some((place, twin)), _) => {
+                same_or_reused(twin.meta.digest.as_ref(), &fact, Verdict::Twin(place))
+            }
+            (None, Some(seq)) => same_or_reused(digests.get(&seq), &fact, Verdict::Known(seq)),
+            (None, None) => {
+                batch.insert(id, drafts.len());
+                drafts.push(draft(fact, id, now));
+                Verdict::Draft(drafts.len() - 1)
+            }
         };
         verdicts.push(verdict);
     }
     Ok((verdicts, drafts))
 }
 
-async fn recorded_digest(mailbox: &Mailbox, seq: u64) -> Result<Option<SmolStr>, Error> {
-    let entries = mailbox.shared.log.read(seq, 1).await?;
-    let entry = entries.first();
-    Ok(entry
-        .and_then(|entry| takt_events::decode(seq, &entry.bytes).ok())
-        .and_then(|recorded| recorded.meta.digest))
+/// The digests of recorded events. Facts that are published again mostly come in the order in which
+/// they were recorded, so what stands close together is read at once.
+async fn recorded_digests(
+    mailbox: &Mailbox,
+    seqs: BTreeSet<u64>,
+) -> Result<BTreeMap<u64, SmolStr>, Error> {
+    let mut digests = BTreeMap::new();
+    let mut left = seqs.iter().copied().peekable();
+    while let Some(first) = left.next() {
+        let mut last = first;
+        while let Some(next) = left.next_if(|next| next - last <= CLOSE) {
+            last = next;
+        }
+        let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
+        for entry in mailbox.shared.log.read(first, count).await? {
+            if seqs.contains(&entry.seq)
+                && let Some(digest) = takt_events::recorded_digest(&entry.bytes)
+            {
+                digests.insert(entry.seq, digest);
+            }
+        }
+    }
+    Ok(digests)
 }
 
 fn same_or_reused(known: Option<&SmolStr>, fact: &Fact, same: Verdict) -> Verdict {

@@ -116,3 +116,13 @@ pub fn decode(seq: u64, bytes: &[u8]) -> Result<Recorded, DecodeError> {
         },
     })
 }
+
+/// The digest that an entry's envelope carries, without reading the rest.
+pub fn recorded_digest(bytes: &[u8]) -> Option<SmolStr> {
+    #[derive(Deserialize)]
+    struct Digest<'a> {
+        #[serde(borrow)]
+        taktdigest: Cow<'a, str>,
+    }
+    serde_json::from_slice::<Digest<'_>>(bytes).ok().map(|it| SmolStr::new(it.taktdigest))
+}

@@ -6,4 +6,4 @@ mod envelope;
 
 pub use dictionary::{TYPES, type_of};
 pub use digest::{content_digest, text_digest};
-pub use envelope::{DecodeError, decode, encode};
+pub use envelope::{DecodeError, decode, encode, recorded_digest};

@@ -5,6 +5,7 @@
 
 mod board_view;
 mod history;
+mod identities;
 mod lead_time;
 mod rows;
 #[cfg(test)]

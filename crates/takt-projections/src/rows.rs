@@ -124,7 +124,7 @@ impl World {
     /// Takes every row as changed, for a store that is empty.
     pub fn mark_all(&mut self) {
         self.dirty = self.keys().collect();
-        self.unsaved = self.identities.iter().map(|(id, seq)| (*id, *seq)).collect();
+        self.unsaved = self.identities.iter().collect();
     }
 
     /// Lets changes go that will not be saved one by one.
@@ -145,7 +145,7 @@ impl World {
             add(&encode(&key));
             add(&self.row(&key).unwrap_or_default());
         }
-        for (id, seq) in &self.identities {
+        for (id, seq) in self.identities.iter() {
             add(id.0.as_bytes());
             add(&seq.to_be_bytes());
         }
@@ -247,8 +247,7 @@ impl Loading {
             }
             Key::Identities(_) => {
                 for (id, seq) in decode::<Vec<(EventId, u64)>>(value)? {
-                    let known = self.world.identities.entry(id).or_insert(seq);
-                    *known = seq.min(*known);
+                    self.world.identities.add(id, seq);
                 }
             }
             Key::Stream(name) => {

@@ -14,6 +14,7 @@ use takt_domain::{
 };
 
 use crate::history::{CHANGES, Change, DEPLOYMENTS, StreamView, TEST_RUNS, TestRun};
+use crate::identities::Identities;
 use crate::rows::Key;
 
 /// All value streams, folded up to `seq`.
@@ -23,7 +24,7 @@ pub struct World {
     pub streams: BTreeMap<StreamName, StreamView>,
     /// The last sequence folded in; 0 = nothing yet.
     pub seq: u64,
-    pub(crate) identities: BTreeMap<EventId, u64>,
+    pub(crate) identities: Identities,
     pub(crate) heads: BTreeMap<StreamName, BTreeMap<Aggregate, u64>>,
     pub(crate) dirty: BTreeSet<Key>,
     pub(crate) unsaved: Vec<(EventId, u64)>,
@@ -32,7 +33,7 @@ pub struct World {
 impl World {
     /// Where an event stands in the log, if it is there.
     pub fn sequence_of(&self, id: &EventId) -> Option<u64> {
-        self.identities.get(id).copied()
+        self.identities.get(id)
     }
 
     /// The last sequence of an aggregate; 0 if it has none.
@@ -47,7 +48,7 @@ impl World {
             return;
         }
         self.seq = recorded.seq;
-        self.identities.entry(recorded.meta.id).or_insert(recorded.seq);
+        self.identities.add(recorded.meta.id, recorded.seq);
         self.unsaved.push((recorded.meta.id, recorded.seq));
         let heads = self.heads.entry(recorded.stream.clone()).or_default();
         let is_first = heads.insert(recorded.aggregate.clone(), recorded.seq).is_none();
@@ -113,21 +114,12 @@ impl Fold<'_> {
     fn board(&mut self, event: &board::Event) {
         let Aggregate::Board(id) = &self.recorded.aggregate else { return };
         let slot = self.view.boards.entry(id.clone()).or_default();
-        if let Touched::Card(card) = touched(event) {
+        if let Some(card) = touched(event) {
             self.before = slot.cards.get(card).and_then(board::Card::place).cloned();
         }
         *slot = board::evolve(std::mem::take(slot), &self.recorded.meta, event);
-        match touched(event) {
-            Touched::Card(card) => {
-                self.mark(|stream| Key::Card(stream, id.clone(), card.clone()));
-            }
-            Touched::Columns => {}
-            Touched::Everything => {
-                let cards: Vec<CardId> = slot.cards.keys().cloned().collect();
-                for card in cards {
-                    self.mark(|stream| Key::Card(stream, id.clone(), card));
-                }
-            }
+        if let Some(card) = touched(event) {
+            self.mark(|stream| Key::Card(stream, id.clone(), card.clone()));
         }
         self.mark(|stream| Key::Columns(stream, id.clone()));
     }
@@ -231,26 +223,18 @@ impl Fold<'_> {
     }
 }
 
-/// What of a board an event may change beside its columns and counts.
-enum Touched<'a> {
-    Card(&'a CardId),
-    Columns,
-    Everything,
-}
-
-const fn touched(event: &board::Event) -> Touched<'_> {
+/// The card that an event may change, beside the board's columns and counts.
+const fn touched(event: &board::Event) -> Option<&CardId> {
     use board::Event as E;
     match event {
-        E::ColumnSet(_) | E::ColumnReported(_) => Touched::Columns,
-        E::CardAdded(it) => Touched::Card(&it.card),
-        E::CardMoved(it) => Touched::Card(&it.card),
-        E::CardReported(it) => Touched::Card(&it.card),
-        E::CardBlocked(it) => Touched::Card(&it.card),
-        E::CardUnblocked(it) => Touched::Card(&it.card),
-        E::CardDeleted(it) => Touched::Card(&it.card),
-        E::CardOverdue(it) => Touched::Card(&it.card),
-        E::GatePassed(it) => Touched::Card(&it.card),
-        // Rare, and free to look at every card.
-        E::ImportClosed(_) => Touched::Everything,
+        E::ColumnSet(_) | E::ColumnReported(_) | E::ImportClosed(_) => None,
+        E::CardAdded(it) => Some(&it.card),
+        E::CardMoved(it) => Some(&it.card),
+        E::CardReported(it) => Some(&it.card),
+        E::CardBlocked(it) => Some(&it.card),
+        E::CardUnblocked(it) => Some(&it.card),
+        E::CardDeleted(it) => Some(&it.card),
+        E::CardOverdue(it) => Some(&it.card),
+        E::GatePassed(it) => Some(&it.card),
     }
 }

@@ -55,6 +55,17 @@ fn a_known_type_with_data_that_does_not_fit_is_kept_not_refused() {
     assert!(matches!(decode(1, line.as_bytes()).unwrap().event, Event::Unknown(_)));
 }
 
+#[test]
+fn the_digest_of_an_entry_reads_without_the_rest() {
+    for line in GOLDENS.lines() {
+        assert_eq!(
+            recorded_digest(line.as_bytes()),
+            decode(1, line.as_bytes()).unwrap().meta.digest
+        );
+    }
+    assert_eq!(recorded_digest(b"not json"), None);
+}
+
 proptest! {
     #[test]
     fn decode_is_total_over_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
