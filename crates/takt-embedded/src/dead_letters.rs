@@ -106,6 +106,10 @@ impl DeadLetters for EmbeddedDeadLetters {
         Ok(letters)
     }
 
+    async fn count(&self) -> Result<u64, DeadLettersError> {
+        Ok(self.kept.lock().await.by_seq.len() as u64)
+    }
+
     async fn get(&self, id: Uuid) -> Result<Option<DeadLetter>, DeadLettersError> {
         let kept = self.kept.lock().await;
         let Some(seq) = kept.by_id.get(&id) else { return Ok(None) };

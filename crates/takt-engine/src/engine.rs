@@ -249,6 +249,11 @@ impl Engine {
         self.shared.health.borrow().clone()
     }
 
+    /// Tells when the health changes.
+    pub fn health_changes(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
     /// The last sequence folded, and the last one saved.
     pub fn progress(&self) -> (u64, u64) {
         (*self.shared.seen.borrow(), *self.shared.saved.borrow())

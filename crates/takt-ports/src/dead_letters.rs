@@ -67,6 +67,12 @@ pub trait DeadLetters: Send + Sync {
         max: usize,
     ) -> Result<Vec<DeadLetter>, DeadLettersError>;
 
+    /// How many letters are kept.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    async fn count(&self) -> Result<u64, DeadLettersError>;
+
     /// One letter by id.
     ///
     /// # Errors

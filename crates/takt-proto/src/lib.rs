@@ -2,6 +2,7 @@
 
 pub mod convert;
 pub mod error;
+pub mod methods;
 
 /// The package `takt.v1`, generated from `proto/takt/v1`.
 #[allow(

@@ -1,19 +1,22 @@
 //! Config, build, run: the whole server on one port.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use takt_embedded::{EmbeddedDeadLetters, EmbeddedLog, Settings};
-use takt_engine::{Engine, Health, Misfit, Parts, SystemClock};
+use takt_engine::{Engine, Misfit, Parts, SystemClock};
 use takt_store::SledStore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 
@@ -21,6 +24,14 @@ use crate::config::Config;
 use crate::demo;
 use crate::grpc::{self, Services};
 use crate::live;
+use crate::ops::metered_log::MeteredLog;
+use crate::ops::rpc::{self, Calls};
+use crate::ops::seats::{self, Seats};
+use crate::ops::telemetry::{Reading, Streams, Telemetry};
+use crate::ops::{guard, health, port};
+
+/// How long what is left after the last connection may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A server that is built and listens, and has not been run yet.
 pub struct App {
@@ -41,9 +52,11 @@ impl App {
         let (log, store) = tokio::task::spawn_blocking(move || open(&folder)).await??;
         let dead = EmbeddedDeadLetters::open(&config.data.join("dead")).await?;
         let log = Arc::new(log);
+        let telemetry = Arc::new(Telemetry::default());
+        let metered = MeteredLog::new(Arc::clone(&log) as _, Arc::clone(&telemetry));
         let clock = Arc::new(SystemClock);
         let parts = Parts {
-            log: Arc::clone(&log) as _,
+            log: Arc::new(metered),
             dead: Arc::new(dead),
             store: Arc::new(store),
             clock,
@@ -71,6 +84,8 @@ impl App {
             log,
             data: config.data.display().to_string().into(),
             stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            telemetry,
         };
         Ok(Self { listener, services, demo: demo.filter(|every| !every.is_zero()) })
     }
@@ -92,29 +107,28 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
         let Self { listener, services, demo } = self;
-        let router = router(&services)?;
         let stopping = services.stopping.clone();
-        // An answer goes out at once: Nagle's algorithm would hold its end back until the client's
-        // delayed acknowledgement, 40 ms later. A socket that refuses is only slower.
-        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
-        let demo = demo.map(|every| {
-            tokio::spawn(demo::live(services.engine.clone(), every, stopping.clone()))
-        });
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(async move {
-                shutdown.await;
-                // Watches never end by themselves, and would hold the shutdown up for ever.
-                stopping.cancel();
-            })
-            .await;
-        if let Some(demo) = demo {
-            services.stopping.cancel();
-            if let Err(error) = demo.await {
-                tracing::error!(%error, "the demo ended early");
-            }
+        if let Some(every) = demo {
+            services.tasks.spawn(demo::live(services.engine.clone(), every, stopping.clone()));
+        }
+        let stopped = CancellationToken::new();
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let reported =
+            health::report(reporter, services.engine.clone(), stopping.clone(), stopped.clone());
+        services.tasks.spawn(reported);
+        let router = router(&services, listener.local_addr()?, Routes::new(health))?;
+        let stop = async {
+            shutdown.await;
+            stopping.cancel();
+        };
+        tokio::join!(port::serve(listener, router, stopping.clone()), stop);
+        stopped.cancel();
+        services.tasks.close();
+        if timeout(LAST_WORDS, services.tasks.wait()).await.is_err() {
+            tracing::warn!(left = services.tasks.len(), "some tasks did not end with the port");
         }
         services.engine.shutdown().await;
-        served.context("the port could not be served")
+        Ok(())
     }
 }
 
@@ -129,52 +143,54 @@ fn open(folder: &std::path::Path) -> anyhow::Result<(EmbeddedLog, SledStore)> {
     Ok((log, store))
 }
 
-fn router(services: &Services) -> anyhow::Result<Router> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    drop(health);
+fn router(services: &Services, bound: SocketAddr, routes: Routes) -> anyhow::Result<Router> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(takt_proto::v1::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
-    let grpc = grpc::routes(routes, services).into_axum_router().layer(GrpcWebLayer::new());
+    let routes =
+        routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    let (seats, telemetry) = (Seats::default(), Arc::clone(&services.telemetry));
+    let stopping = services.stopping.clone();
+    let calls = Calls { telemetry: Arc::clone(&telemetry), seats: seats.clone(), stopping };
+    let grpc = grpc::routes(routes, services)
+        .into_axum_router()
+        .layer(from_fn_with_state(calls, rpc::serve))
+        .layer(GrpcWebLayer::new());
+    let pages = live::routes(services.clone())
+        .layer(from_fn_with_state((seats, telemetry), seats::seat_pages));
     let (ready, metrics) = (services.clone(), services.clone());
     Ok(Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readyz(&ready) }))
-        .route("/metrics", get(move || async move { render_metrics(&metrics) }))
-        .merge(live::routes(services.clone()))
-        .merge(grpc))
+        .route("/metrics", get(move || async move { render_metrics(&metrics).await }))
+        .merge(pages)
+        .merge(grpc)
+        .layer(from_fn_with_state(bound, guard::check)))
 }
 
 fn readyz(services: &Services) -> (StatusCode, String) {
-    match services.engine.health() {
-        Health::Following => (StatusCode::OK, "ready\n".to_owned()),
-        Health::Broken(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    match health::unready(&services.engine, &services.stopping) {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }
 
-fn render_metrics(services: &Services) -> axum::response::Response {
-    use prometheus_client::encoding::text::encode;
-    use prometheus_client::metrics::gauge::Gauge;
-    let mut registry = prometheus_client::registry::Registry::with_prefix("takt");
-    let (applied, saved) = services.engine.progress();
-    let gauges = [
-        ("projection_sequence", "The last sequence folded into the read side", applied),
-        ("checkpoint_sequence", "The last sequence saved", saved),
-    ];
-    for (name, help, value) in gauges {
-        let gauge: Gauge = Gauge::default();
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        registry.register(name, help, gauge);
-    }
-    let mut text = String::new();
+async fn render_metrics(services: &Services) -> axum::response::Response {
+    let engine = &services.engine;
+    let (folded, saved) = engine.progress();
+    let reading = Reading {
+        // A log that cannot tell its head is told by the health, and the rest is still of use.
+        head: engine.log().head().await.unwrap_or(folded),
+        folded,
+        saved,
+        dead_letters: engine.dead_letters().count().await.unwrap_or_default(),
+        streams: engine.view(0, LAST_WORDS, Streams::of).await.unwrap_or_default(),
+    };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match encode(&mut text, &registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+    match services.telemetry.text(&reading) {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -44,7 +44,7 @@ impl fmt::Display for OpenBind {
         write!(
             f,
             "`{listen}` is not a loopback address, and anyone who reaches it could act without a \
-             token; listen on `127.0.0.1:{}` or set `insecure_bind`",
+             token; listen on `127.0.0.1:{}` or pass `--insecure-bind`",
             listen.port()
         )
     }
@@ -72,7 +72,7 @@ mod tests {
     fn an_address_others_can_reach_is_refused_with_the_remedy() {
         for listen in ["0.0.0.0:7420", "[::]:7420", "10.0.0.5:7420"] {
             let refused = config(listen, false).address().unwrap_err().to_string();
-            assert!(refused.contains(listen) && refused.contains("`insecure_bind`"), "{refused}");
+            assert!(refused.contains(listen) && refused.contains("`--insecure-bind`"), "{refused}");
         }
     }
 

@@ -3,11 +3,12 @@
 mod admin;
 mod andon;
 mod board;
+mod checks;
 mod dead_letters;
 mod events;
 mod metrics;
 mod reports;
-mod status;
+pub(crate) mod status;
 mod stream;
 
 use std::sync::Arc;
@@ -17,16 +18,20 @@ use smol_str::SmolStr;
 use takt_domain::ids::IdError;
 use takt_domain::{BoardId, StreamName};
 use takt_embedded::EmbeddedLog;
-use takt_engine::{Call, Engine};
+use takt_engine::{Call, Engine, Error, Receipt};
 use takt_projections::{StreamView, World};
 use takt_proto::v1;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
+use crate::ops::telemetry::Telemetry;
 use status::{invalid, status};
 
 /// How long a call may take when the caller gives no deadline.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// How long a publish may take when the caller gives no deadline.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(60);
 /// The longest message either way.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 
@@ -39,6 +44,9 @@ pub(crate) struct Services {
     pub(crate) started: takt_domain::Time,
     /// Cancelled when the server stops, so that watches end.
     pub(crate) stopping: tokio_util::sync::CancellationToken,
+    /// The tasks behind answers without an end; they end once the server stops.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 macro_rules! routes {
@@ -74,8 +82,12 @@ pub(crate) fn routes(routes: Routes, services: &Services) -> Routes {
 
 /// The caller's deadline from the header `grpc-timeout`, at most a minute.
 fn deadline<T>(request: &Request<T>) -> Duration {
+    deadline_or(request, DEADLINE)
+}
+
+fn deadline_or<T>(request: &Request<T>, default: Duration) -> Duration {
     let header = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok());
-    header.and_then(timeout).unwrap_or(DEADLINE).min(Duration::from_secs(60))
+    header.and_then(timeout).unwrap_or(default).min(Duration::from_secs(60))
 }
 
 fn timeout(text: &str) -> Option<Duration> {
@@ -92,10 +104,17 @@ fn timeout(text: &str) -> Option<Duration> {
     })
 }
 
-fn call(deadline: Duration, actor: &str, key: &str, expected_version: Option<u64>) -> Call {
+fn call(
+    deadline: Duration,
+    actor: &str,
+    key: &str,
+    expected_version: Option<u64>,
+) -> Result<Call, Status> {
+    checks::short("actor", actor)?;
+    checks::short("idempotency_key", key)?;
     let actor = if actor.is_empty() { "anonymous" } else { actor };
     let key = (!key.is_empty()).then(|| SmolStr::new(key));
-    Call { actor: SmolStr::new(actor), key, expected_version, deadline }
+    Ok(Call { actor: SmolStr::new(actor), key, expected_version, deadline })
 }
 
 fn parsed<T>(field: &'static str, parsed: Result<T, IdError>) -> Result<T, Status> {
@@ -111,6 +130,12 @@ fn stream_name(text: &str) -> Result<StreamName, Status> {
 
 fn board_id(text: &str) -> Result<BoardId, Status> {
     if text.is_empty() { Ok(BoardId::main()) } else { parsed("board", BoardId::parse(text)) }
+}
+
+/// An id that a key names, with 48 bits of its hash so that a million of them stay apart.
+fn short_id(kind: &str, source: &str, key: &str) -> String {
+    let id = takt_domain::EventId::derive(source, key, 0).to_string().replace('-', "");
+    format!("{kind}-{}", id.get(..12).unwrap_or(&id))
 }
 
 fn receipt(receipt: takt_engine::Receipt) -> v1::Receipt {
@@ -140,6 +165,18 @@ fn from_word<T: serde::de::DeserializeOwned>(
 }
 
 impl Services {
+    /// The outcome of a command, counted.
+    fn done(&self, result: Result<Receipt, Error>) -> Result<Receipt, Status> {
+        self.telemetry.commanded(&result);
+        result.map_err(status)
+    }
+
+    /// The sequence that the read side has come to, at least `min_sequence`.
+    async fn sequence(&self, min_sequence: u64, deadline: Duration) -> Result<u64, Status> {
+        let answer = self.engine.view(min_sequence, deadline, |world| world.seq);
+        answer.await.map_err(status)
+    }
+
     /// Reads one stream's view once the read side has come to `min_sequence`.
     async fn view<R>(
         &self,

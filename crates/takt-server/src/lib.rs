@@ -6,6 +6,7 @@ mod demo;
 mod grpc;
 mod live;
 mod logging;
+mod ops;
 pub mod web;
 
 pub use app::App;

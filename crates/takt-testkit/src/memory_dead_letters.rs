@@ -41,6 +41,10 @@ impl DeadLetters for MemoryDeadLetters {
         Ok(of_it.take(max).cloned().collect())
     }
 
+    async fn count(&self) -> Result<u64, DeadLettersError> {
+        Ok(self.letters().1.len() as u64)
+    }
+
     async fn get(&self, id: uuid::Uuid) -> Result<Option<DeadLetter>, DeadLettersError> {
         Ok(self.letters().1.iter().find(|known| known.letter.id == id).cloned())
     }

@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
     let (actor, idempotency_key) = (context.actor.clone(), context.key.clone());
     let data = match verb {
         Verb::List { all: include_resolved } => {
-            let request = ListAlertsRequest { stream, include_resolved, min_sequence: 0 };
+            let request = ListAlertsRequest { stream, include_resolved, ..Default::default() };
             let answer = client.list_alerts(request).await?.into_inner();
             answer.alerts.iter().map(row).collect()
         }

@@ -29,6 +29,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
         "stream": it.stream, "board": it.board, "sequence": it.sequence,
         "columns": it.columns.iter().map(column).collect::<Value>(),
         "cards": it.cards.iter().map(card::row).collect::<Value>(),
+        "open_omitted": it.open_omitted, "done_omitted": it.done_omitted,
     });
     show(context.output, &data).map(|()| 0)
 }

@@ -90,11 +90,26 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
         Verb::List { column } => {
             let (stream, board) = (context.stream.clone(), context.board.clone());
             let request = ListCardsRequest { stream, board, column, ..ListCardsRequest::default() };
-            let answer = client.list_cards(request).await?.into_inner();
-            answer.cards.iter().map(row).collect()
+            list(&mut client, request).await?
         }
     };
     show(context.output, &data).map(|()| 0)
+}
+
+/// All cards, page by page.
+async fn list(
+    client: &mut BoardServiceClient<Channel>,
+    mut request: ListCardsRequest,
+) -> Result<Value, Failure> {
+    let mut rows = Vec::new();
+    loop {
+        let answer = client.list_cards(request.clone()).await?.into_inner();
+        rows.extend(answer.cards.iter().map(row));
+        if answer.next_page_token.is_empty() {
+            return Ok(Value::Array(rows));
+        }
+        request.page_token = answer.next_page_token;
+    }
 }
 
 async fn add(

@@ -38,10 +38,18 @@ pub(super) enum Verb {
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
     let client = DeadLetterServiceClient::new(context.channel.clone());
     let mut client = client.max_decoding_message_size(usize::MAX);
-    let request = |id: &str| DeadLetterRequest { id: id.to_owned(), actor: context.actor.clone() };
+    let request = |id: &str| DeadLetterRequest {
+        id: id.to_owned(),
+        actor: context.actor.clone(),
+        ..Default::default()
+    };
     let data = match verb {
         Verb::List { limit } => {
-            let request = ListDeadLettersRequest { stream: context.stream.clone(), limit };
+            let request = ListDeadLettersRequest {
+                stream: context.stream.clone(),
+                limit,
+                ..Default::default()
+            };
             client.list(request).await?.into_inner().letters.iter().map(row).collect()
         }
         Verb::Show { id } => {

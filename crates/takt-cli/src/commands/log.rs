@@ -18,7 +18,7 @@ pub(super) enum Verb {
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
     let Verb::Verify = verb;
     let mut client = AdminServiceClient::new(context.channel.clone());
-    let it = client.verify_log(VerifyLogRequest {}).await?.into_inner();
+    let it = client.verify_log(VerifyLogRequest::default()).await?.into_inner();
     let data = json!({"ok": it.ok, "entries": it.entries, "damaged": it.damaged,
         "message": it.message});
     show(context.output, &data)?;

@@ -21,13 +21,15 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
     let mut client = AdminServiceClient::new(context.channel.clone());
     match verb {
         Verb::Status => {
-            let it = client.projection_status(ProjectionStatusRequest {}).await?.into_inner();
+            let it =
+                client.projection_status(ProjectionStatusRequest::default()).await?.into_inner();
             let data = json!({"head": it.head, "applied": it.applied,
                 "checkpoint": it.checkpoint, "hash": it.hash});
             show(context.output, &data).map(|()| 0)
         }
         Verb::Verify => {
-            let it = client.verify_projection(VerifyProjectionRequest {}).await?.into_inner();
+            let it =
+                client.verify_projection(VerifyProjectionRequest::default()).await?.into_inner();
             let data = json!({"ok": it.ok, "sequence": it.sequence, "live_hash": it.live_hash,
                 "rebuild_hash": it.rebuild_hash});
             show(context.output, &data)?;

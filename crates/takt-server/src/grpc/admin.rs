@@ -5,7 +5,7 @@ use takt_proto::convert::timestamp;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Services, status};
+use super::{Services, deadline, status};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
@@ -21,8 +21,9 @@ impl Services {
 impl v1::admin_service_server::AdminService for Services {
     async fn get_status(
         &self,
-        _request: Request<v1::GetStatusRequest>,
+        request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        self.sequence(request.get_ref().min_sequence, deadline(&request)).await?;
         let (applied, checkpoint) = self.engine.progress();
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -36,11 +37,11 @@ impl v1::admin_service_server::AdminService for Services {
 
     async fn projection_status(
         &self,
-        _request: Request<v1::ProjectionStatusRequest>,
+        request: Request<v1::ProjectionStatusRequest>,
     ) -> Result<Response<v1::ProjectionStatusResponse>, Status> {
         let (applied, checkpoint) = self.engine.progress();
-        let wait = std::time::Duration::from_secs(10);
-        let hash = self.engine.view(0, wait, |world| world.hash()).await.map_err(status)?;
+        let (least, wait) = (request.get_ref().min_sequence, deadline(&request));
+        let hash = self.engine.view(least, wait, |world| world.hash()).await.map_err(status)?;
         let head = self.head().await?;
         let hash = hex(&hash);
         Ok(Response::new(v1::ProjectionStatusResponse { head, applied, checkpoint, hash }))
@@ -51,13 +52,14 @@ impl v1::admin_service_server::AdminService for Services {
         _request: Request<v1::RebuildProjectionRequest>,
     ) -> Result<Response<v1::ProjectionStatusResponse>, Status> {
         self.engine.rebuild().await.map_err(status)?;
-        self.projection_status(Request::new(v1::ProjectionStatusRequest {})).await
+        self.projection_status(Request::new(v1::ProjectionStatusRequest { min_sequence: 0 })).await
     }
 
     async fn verify_projection(
         &self,
-        _request: Request<v1::VerifyProjectionRequest>,
+        request: Request<v1::VerifyProjectionRequest>,
     ) -> Result<Response<v1::VerifyProjectionResponse>, Status> {
+        self.sequence(request.get_ref().min_sequence, deadline(&request)).await?;
         let (live, rebuilt, sequence) = self.engine.verify().await.map_err(status)?;
         Ok(Response::new(v1::VerifyProjectionResponse {
             ok: live == rebuilt,
@@ -69,8 +71,9 @@ impl v1::admin_service_server::AdminService for Services {
 
     async fn verify_log(
         &self,
-        _request: Request<v1::VerifyLogRequest>,
+        request: Request<v1::VerifyLogRequest>,
     ) -> Result<Response<v1::VerifyLogResponse>, Status> {
+        self.sequence(request.get_ref().min_sequence, deadline(&request)).await?;
         let answer = match self.log.verify().await {
             Ok(verified) => v1::VerifyLogResponse {
                 ok: true,

@@ -1,14 +1,14 @@
 //! The Andon: pull, acknowledge, resolve, look and learn.
 
 use takt_domain::andon::{Category, Cause, CauseKind, Effect, Order, Trigger};
-use takt_domain::{AlertId, EventId, Span};
+use takt_domain::{AlertId, Span};
 use takt_projections::{AlertRecord, StreamView};
-use takt_proto::convert::{span, timestamp};
+use takt_proto::convert::timestamp;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::status::{invalid, not_found};
-use super::{Services, call, deadline, from_word, parsed, receipt, status, stream_name, word};
+use super::{Services, call, checks, deadline, from_word, parsed, receipt, stream_name, word};
 
 const CATEGORIES: &str = "`fixed`, `reverted`, `false_alarm`, `flaky` or `other`";
 
@@ -41,11 +41,32 @@ fn alert(view: &StreamView, id: &AlertId, record: &AlertRecord) -> v1::Alert {
     }
 }
 
-/// Alerts that are wanted, the newest first.
-fn alerts(view: &StreamView, wanted: impl Fn(&AlertId, &AlertRecord) -> bool) -> Vec<v1::Alert> {
+/// The most alerts of one page.
+const PAGE: usize = 1000;
+
+/// A page of the alerts that are wanted, the newest first; its token is its last alert.
+fn page(
+    view: &StreamView,
+    wanted: impl Fn(&AlertId, &AlertRecord) -> bool,
+    limit: u32,
+    token: &str,
+) -> Result<v1::ListAlertsResponse, Status> {
+    let key = |(id, record): &(&AlertId, &AlertRecord)| {
+        (std::cmp::Reverse(record.pulled_at), (*id).clone())
+    };
+    let last = (!token.is_empty()).then(|| view.alerts.all.get_key_value(token));
+    let Some(last) = last.map_or(Some(None), |found| found.map(Some)) else {
+        let remedy = "pass what the last page gave as `next_page_token`";
+        return Err(invalid("page_token", &format!("`{token}` is no alert"), remedy));
+    };
+    let last = last.as_ref().map(key);
     let mut found: Vec<_> = view.alerts.all.iter().filter(|(id, it)| wanted(id, it)).collect();
-    found.sort_by_key(|(_, record)| std::cmp::Reverse(record.pulled_at));
-    found.into_iter().map(|(id, record)| alert(view, id, record)).collect()
+    found.sort_by_cached_key(key);
+    let rest = found.iter().filter(|row| last.as_ref().is_none_or(|last| key(row) > *last));
+    let rows = rest.map(|(id, record)| alert(view, id, record));
+    let (alerts, more) = checks::fill(rows, checks::rows(limit, PAGE));
+    let next = alerts.last().filter(|_| more).map(|it| it.alert.clone());
+    Ok(v1::ListAlertsResponse { alerts, next_page_token: next.unwrap_or_default(), sequence: 0 })
 }
 
 fn alert_id(text: &str) -> Result<AlertId, Status> {
@@ -60,11 +81,10 @@ impl v1::andon_service_server::AndonService for Services {
     ) -> Result<Response<v1::ListAlertsResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
-        let read = |view: &StreamView, _: &_| {
-            Ok(alerts(view, |_, it| asked.include_resolved || it.resolution.is_none()))
-        };
-        let (alerts, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        Ok(Response::new(v1::ListAlertsResponse { alerts, sequence }))
+        let wanted = |_: &_, it: &AlertRecord| asked.include_resolved || it.resolution.is_none();
+        let read = |view: &StreamView, _: &_| page(view, wanted, asked.limit, &asked.page_token);
+        let (answer, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::ListAlertsResponse { sequence, ..answer }))
     }
 
     async fn get_alert(
@@ -89,6 +109,7 @@ impl v1::andon_service_server::AndonService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let stream = stream_name(&asked.stream)?;
+        checks::texts(&[("summary", &asked.summary), ("stage", &asked.stage)])?;
         if asked.summary.trim().is_empty() {
             let remedy = "say in a line what people need to know";
             return Err(invalid("summary", "`summary` is empty", remedy));
@@ -99,8 +120,7 @@ impl v1::andon_service_server::AndonService for Services {
             asked.idempotency_key.clone()
         };
         // The key names the alert, so that a retry is the same pull.
-        let id = EventId::derive("urn:takt:pull", &key, 0).to_string();
-        let alert = AlertId::new(format!("a-{}", id.split('-').next().unwrap_or_default()));
+        let alert = AlertId::new(super::short_id("a", "urn:takt:pull", &key));
         let source = if asked.actor.is_empty() { "anonymous" } else { asked.actor.as_str() };
         let order = Order::Pull {
             alert: alert.clone(),
@@ -117,8 +137,8 @@ impl v1::andon_service_server::AndonService for Services {
                 summary: asked.summary.as_str().into(),
             },
         };
-        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
-        let done = self.engine.andon(&stream, call, order).await.map_err(status)?;
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
+        let done = self.done(self.engine.andon(&stream, call, order).await)?;
         let (sequence, duplicate) = (done.sequence, done.duplicate);
         Ok(Response::new(v1::PullResponse { alert: alert.to_string(), sequence, duplicate }))
     }
@@ -130,13 +150,17 @@ impl v1::andon_service_server::AndonService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let stream = stream_name(&asked.stream)?;
-        let hold = match &asked.hold {
-            Some(hold) => span(hold),
+        if asked.actor.trim().is_empty() {
+            let remedy = "say who looks after the alert";
+            return Err(invalid("actor", "`actor` is empty", remedy));
+        }
+        let hold = match checks::span("hold", asked.hold.as_ref())? {
+            Some(hold) => hold,
             None => self.policy_hold(&asked.stream, wait).await?,
         };
         let order = Order::Acknowledge { alert: alert_id(&asked.alert)?, hold };
-        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
-        let done = self.engine.andon(&stream, call, order).await.map_err(status)?;
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
+        let done = self.done(self.engine.andon(&stream, call, order).await)?;
         Ok(Response::new(receipt(done)))
     }
 
@@ -147,6 +171,7 @@ impl v1::andon_service_server::AndonService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let stream = stream_name(&asked.stream)?;
+        checks::texts(&[("cause", &asked.cause), ("countermeasure", &asked.countermeasure)])?;
         let category: Category = from_word("category", &asked.category, CATEGORIES)?;
         let order = Order::Resolve {
             alert: alert_id(&asked.alert)?,
@@ -154,8 +179,8 @@ impl v1::andon_service_server::AndonService for Services {
             cause: asked.cause.as_str().into(),
             countermeasure: asked.countermeasure.as_str().into(),
         };
-        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
-        let done = self.engine.andon(&stream, call, order).await.map_err(status)?;
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
+        let done = self.done(self.engine.andon(&stream, call, order).await)?;
         Ok(Response::new(receipt(done)))
     }
 
@@ -171,8 +196,9 @@ impl v1::andon_service_server::AndonService for Services {
             let fixed = id.as_str() == asked.fixes;
             record.resolution.is_none() && record.effect == Effect::Stop && about && !fixed
         };
-        let read = |view: &StreamView, _: &_| Ok(alerts(view, stops));
-        let (alerts, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let read = |view: &StreamView, _: &_| page(view, stops, 0, "");
+        let (answer, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let alerts = answer.alerts;
         let stopped = !alerts.is_empty();
         Ok(Response::new(v1::CheckResponse { stopped, alerts, sequence }))
     }
@@ -183,19 +209,18 @@ impl v1::andon_service_server::AndonService for Services {
     ) -> Result<Response<v1::ListAlertsResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
+        checks::texts(&[("query", &asked.query)])?;
         let words = asked.query.to_lowercase();
-        let read = |view: &StreamView, _: &_| {
-            let mut found = alerts(view, |_, _| true);
-            found.retain(|it| {
-                let text =
-                    format!("{} {} {} {}", it.alert, it.summary, it.cause, it.countermeasure);
-                let text = text.to_lowercase();
-                words.split_whitespace().all(|word| text.contains(word))
-            });
-            Ok(found)
+        let wanted = |id: &AlertId, it: &AlertRecord| {
+            let over = it.resolution.as_ref();
+            let (cause, countermeasure) =
+                over.map_or(("", ""), |over| (over.cause.as_str(), over.countermeasure.as_str()));
+            let text = format!("{id} {} {cause} {countermeasure}", it.summary).to_lowercase();
+            words.split_whitespace().all(|word| text.contains(word))
         };
-        let (alerts, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        Ok(Response::new(v1::ListAlertsResponse { alerts, sequence }))
+        let read = |view: &StreamView, _: &_| page(view, wanted, asked.limit, &asked.page_token);
+        let (answer, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::ListAlertsResponse { sequence, ..answer }))
     }
 }
 

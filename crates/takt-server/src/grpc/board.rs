@@ -1,5 +1,6 @@
 //! Boards, columns and cards.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use takt_domain::board::{
@@ -8,13 +9,13 @@ use takt_domain::board::{
 use takt_domain::rejection::Asked;
 use takt_domain::{CardId, ColumnName, Rejection};
 use takt_projections::StreamView;
-use takt_proto::convert::{duration, span, timestamp};
+use takt_proto::convert::{duration, timestamp};
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::status::not_found;
 use super::{
-    Services, board_id, call, deadline, from_word, parsed, receipt, status, stream_name, word,
+    Services, board_id, call, checks, deadline, from_word, parsed, receipt, stream_name, word,
 };
 
 const KINDS: &str = "`queue`, `active` or `done`";
@@ -47,8 +48,8 @@ macro_rules! to {
 impl Services {
     async fn order(&self, to: To<'_>, order: Order) -> Result<takt_engine::Receipt, Status> {
         let (stream, board) = (stream_name(to.stream)?, board_id(to.board)?);
-        let call = call(to.wait, to.actor, to.key, to.expected);
-        self.engine.board(&stream, &board, call, order).await.map_err(status)
+        let call = call(to.wait, to.actor, to.key, to.expected)?;
+        self.done(self.engine.board(&stream, &board, call, order).await)
     }
 }
 
@@ -89,6 +90,43 @@ fn column(board: &Board, name: &ColumnName, column: &board::Column) -> v1::Colum
     }
 }
 
+/// The most cards of one page.
+const PAGE: usize = 5000;
+/// How many cards in done columns a board shows.
+const DONE: usize = 200;
+
+/// Where a page ended: the last card's id.
+fn token(text: &str) -> Result<CardId, Status> {
+    parsed("page_token", CardId::parse(text))
+}
+
+fn card_move(step: &board::Move) -> v1::CardMove {
+    v1::CardMove {
+        time: Some(timestamp(step.order.time)),
+        column: step.column.as_ref().map(ToString::to_string).unwrap_or_default(),
+        historical: step.historical,
+    }
+}
+
+/// The cards that a board shows, and how many others, open and done, it leaves out.
+fn shown(board: &Board) -> (Vec<v1::Card>, u64, u64) {
+    let on_board = board.cards.iter().filter(|(_, card)| card.place().is_some());
+    let (mut done, open): (Vec<_>, Vec<_>) =
+        on_board.partition(|(_, card)| card.place().is_some_and(|place| board.is_done(place)));
+    let (all_done, all_open) = (done.len(), open.len());
+    if done.len() > DONE {
+        let entered = |card: &Card| std::cmp::Reverse(card.stay().map(|stay| stay.order.time));
+        done.select_nth_unstable_by_key(DONE, |(_, card)| entered(card));
+        done.truncate(DONE);
+    }
+    let is_done = |it: &&v1::Card| it.done;
+    let rows = open.into_iter().chain(done).map(|(id, it)| card(board, id, it));
+    let cards = checks::fill(rows, usize::MAX).0;
+    let shown_done = cards.iter().filter(is_done).count();
+    let open_omitted = all_open - (cards.len() - shown_done);
+    (cards, open_omitted as u64, (all_done - shown_done) as u64)
+}
+
 fn card(board: &Board, id: &CardId, card: &Card) -> v1::Card {
     let done = |step: &board::Move| step.column.as_ref().is_some_and(|name| board.is_done(name));
     let left =
@@ -123,10 +161,12 @@ impl v1::board_service_server::BoardService for Services {
             let board = on(view, &asked.board)?;
             let columns = board.column_order();
             let columns = columns.into_iter().filter_map(|name| board.columns.get_key_value(name));
-            let cards = board.cards.iter().filter(|(_, card)| card.place().is_some());
+            let (cards, open_omitted, done_omitted) = shown(board);
             Ok(v1::GetBoardResponse {
                 columns: columns.map(|(name, it)| column(board, name, it)).collect(),
-                cards: cards.map(|(id, it)| card(board, id, it)).collect(),
+                cards,
+                done_omitted,
+                open_omitted,
                 board: id.to_string(),
                 stream: asked.stream.clone(),
                 sequence: 0,
@@ -142,6 +182,7 @@ impl v1::board_service_server::BoardService for Services {
     ) -> Result<Response<v1::Receipt>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
+        checks::texts(&[("stage", asked.stage.as_deref().unwrap_or_default())])?;
         let kind = asked.kind.as_deref().map(|kind| from_word("kind", kind, KINDS)).transpose()?;
         let wip_limit = asked.wip_limit.as_ref().map(wip_limit).transpose()?;
         let set = ColumnSet {
@@ -149,7 +190,7 @@ impl v1::board_service_server::BoardService for Services {
             kind,
             order: asked.order,
             wip_limit,
-            time_limit: asked.time_limit.as_ref().map(span),
+            time_limit: checks::span("time_limit", asked.time_limit.as_ref())?,
             stage: asked.stage.as_deref().map(Into::into),
         };
         let done = self.order(to!(asked, wait), Order::SetColumn(set)).await?;
@@ -162,6 +203,7 @@ impl v1::board_service_server::BoardService for Services {
     ) -> Result<Response<v1::AddCardResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
+        checks::texts(&[("title", &asked.title), ("type", &asked.r#type)])?;
         let card = if asked.card.is_empty() {
             // The key names the card too, so that a retry without an id adds one card.
             let key = if asked.idempotency_key.is_empty() {
@@ -169,8 +211,7 @@ impl v1::board_service_server::BoardService for Services {
             } else {
                 asked.idempotency_key.clone()
             };
-            let id = takt_domain::EventId::derive("urn:takt:card", &key, 0).to_string();
-            CardId::new(format!("c-{}", id.split('-').next().unwrap_or_default()))
+            CardId::new(super::short_id("c", "urn:takt:card", &key))
         } else {
             card_id(&asked.card)?
         };
@@ -207,6 +248,7 @@ impl v1::board_service_server::BoardService for Services {
     ) -> Result<Response<v1::Receipt>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
+        checks::texts(&[("reason", &asked.reason)])?;
         let order =
             Order::Block { card: card_id(&asked.card)?, reason: asked.reason.as_str().into() };
         Ok(Response::new(receipt(self.order(to!(asked, wait), order).await?)))
@@ -241,16 +283,15 @@ impl v1::board_service_server::BoardService for Services {
         let read = |view: &StreamView, _: &_| {
             let board = on(view, &asked.board)?;
             let (id, found) = known(board, &asked.card)?;
-            let history = found.moves.iter().map(|step| v1::CardMove {
-                time: Some(timestamp(step.order.time)),
-                column: step.column.as_ref().map(ToString::to_string).unwrap_or_default(),
-                historical: step.historical,
-            });
-            Ok((card(board, &id, found), history.collect()))
+            let newest = found.moves.iter().rev().map(card_move);
+            let mut history = checks::fill(newest, usize::MAX).0;
+            history.reverse();
+            let history_omitted = (found.moves.len() - history.len()) as u64;
+            let card = Some(card(board, &id, found));
+            Ok(v1::GetCardResponse { card, history, history_omitted, sequence: 0 })
         };
-        let ((card, history), sequence) =
-            self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        Ok(Response::new(v1::GetCardResponse { card: Some(card), history, sequence }))
+        let (answer, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        Ok(Response::new(v1::GetCardResponse { sequence, ..answer }))
     }
 
     async fn list_cards(
@@ -263,13 +304,19 @@ impl v1::board_service_server::BoardService for Services {
             None => asked.include_deleted && asked.column.is_empty(),
             Some(place) => asked.column.is_empty() || place.as_str() == asked.column,
         };
+        let after = (!asked.page_token.is_empty()).then(|| token(&asked.page_token)).transpose()?;
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let read = |view: &StreamView, _: &_| {
             let board = on(view, &asked.board)?;
-            let cards = board.cards.iter().filter(|(_, card)| wanted(card));
-            Ok(cards.map(|(id, it)| card(board, id, it)).collect())
+            let cards = board.cards.range::<CardId, _>((from, Bound::Unbounded));
+            let cards = cards.filter(|(_, card)| wanted(card)).map(|(id, it)| card(board, id, it));
+            Ok(checks::fill(cards, checks::rows(asked.limit, PAGE)))
         };
-        let (cards, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        Ok(Response::new(v1::ListCardsResponse { cards, sequence }))
+        let ((cards, more), sequence) =
+            self.view(&asked.stream, asked.min_sequence, wait, read).await?;
+        let last = cards.last().filter(|_| more).map(|it| it.card.clone());
+        let next_page_token = last.unwrap_or_default();
+        Ok(Response::new(v1::ListCardsResponse { cards, next_page_token, sequence }))
     }
 
     async fn explain(

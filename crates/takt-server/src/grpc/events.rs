@@ -1,21 +1,27 @@
 //! Events: publish facts, read the log, watch it from a sequence.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 use takt_domain::StreamName;
-use takt_engine::Published;
-use takt_ports::{Entry, LogError};
+use takt_engine::{Error, Published};
+use takt_ports::{Entry, EventLog, LogError, Tail};
 use takt_proto::v1;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::status::invalid;
-use super::{Services, status, stream_name};
+use super::status::{invalid, stopped};
+use super::{PUBLISH_DEADLINE, Services, checks, deadline, deadline_or, status, stream_name};
 
 /// The most events one publish may carry.
 const MAX_EVENTS: usize = 10_000;
 /// How many entries are read at once.
 const BATCH: usize = 256;
 
+type Sender = mpsc::Sender<Result<v1::Event, Status>>;
 type Events = ReceiverStream<Result<v1::Event, Status>>;
 
 /// What became of one fact, for the wire.
@@ -61,11 +67,7 @@ impl Wanted {
 }
 
 /// Sends what is wanted of some entries; `false` when the reader has had enough or has gone.
-async fn send(
-    entries: &[Entry],
-    wanted: &mut Wanted,
-    sender: &mpsc::Sender<Result<v1::Event, Status>>,
-) -> bool {
+async fn send(entries: &[Entry], wanted: &mut Wanted, sender: &Sender) -> bool {
     for event in entries.iter().filter_map(|entry| wanted.event(entry)).collect::<Vec<_>>() {
         if wanted.left == 0 || sender.send(Ok(event)).await.is_err() {
             return false;
@@ -91,13 +93,15 @@ impl v1::event_service_server::EventService for Services {
         &self,
         request: Request<v1::PublishRequest>,
     ) -> Result<Response<v1::PublishResponse>, Status> {
+        let wait = deadline_or(&request, PUBLISH_DEADLINE);
         let asked = request.into_inner();
+        checks::short("actor", &asked.actor)?;
         let stream = stream_name(&asked.stream)?;
         if asked.events.len() > MAX_EVENTS {
             let problem = format!("{} events at once, limit {MAX_EVENTS}", asked.events.len());
             return Err(invalid("events", &problem, "publish in several calls"));
         }
-        let published = self.engine.publish(&stream, asked.events).await.map_err(status)?;
+        let published = self.record(&stream, asked.events, wait).await?;
         let sequence = published
             .iter()
             .map(|one| match one {
@@ -111,60 +115,84 @@ impl v1::event_service_server::EventService for Services {
     }
 
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
+        let wait = deadline(&request);
         let asked = request.into_inner();
-        let mut wanted = Wanted::of(&asked)?;
-        let head = self.engine.log().head().await.map_err(failed)?;
-        let (sender, receiver) = mpsc::channel(BATCH);
-        let log = std::sync::Arc::clone(self.engine.log());
-        let stopping = self.stopping.clone();
-        tokio::spawn(stopping.run_until_cancelled_owned(async move {
-            let mut from = asked.from.max(1);
-            while from <= head {
-                let entries = match log.read(from, BATCH).await {
-                    Ok(entries) if entries.is_empty() => return,
-                    Ok(entries) => entries,
-                    Err(error) => {
-                        // The reader may have gone; then nobody needs to know.
-                        let _ = sender.send(Err(failed(error))).await;
-                        return;
-                    }
-                };
-                from += entries.len() as u64;
-                let known: Vec<Entry> = entries.into_iter().filter(|it| it.seq <= head).collect();
-                if !send(&known, &mut wanted, &sender).await {
-                    return;
-                }
-            }
-        }));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let wanted = Wanted::of(&asked)?;
+        let log = Arc::clone(self.engine.log());
+        let head = timeout(wait, log.head()).await.map_err(|_| status(Error::DeadlineExceeded))?;
+        let head = head.map_err(failed)?;
+        Ok(self.stream(|sender| read(log, asked.from.max(1), head, wanted, sender)))
     }
 
     async fn watch(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
         let asked = request.into_inner();
-        let mut wanted = Wanted::of(&asked)?;
-        let mut tail = self.engine.log().tail(asked.from.max(1));
+        let wanted = Wanted { left: u64::MAX, ..Wanted::of(&asked)? };
+        let tail = self.engine.log().tail(asked.from.max(1));
+        Ok(self.stream(|sender| watch(tail, wanted, sender)))
+    }
+}
+
+impl Services {
+    /// Records facts within a deadline, counted.
+    pub(super) async fn record(
+        &self,
+        stream: &StreamName,
+        facts: Vec<Bytes>,
+        deadline: Duration,
+    ) -> Result<Vec<Published>, Status> {
+        let published = timeout(deadline, self.engine.publish(stream, facts)).await;
+        let published = published.unwrap_or(Err(Error::DeadlineExceeded)).map_err(status)?;
+        self.telemetry.published(&published);
+        Ok(published)
+    }
+
+    /// An answer that a task of its own fills, until it has ended, the caller has gone, or the
+    /// server stops: then the caller is told to come again.
+    fn stream<F>(&self, work: impl FnOnce(Sender) -> F) -> Response<Events>
+    where
+        F: Future<Output = Result<(), Status>> + Send + 'static,
+    {
         let (sender, receiver) = mpsc::channel(BATCH);
+        let work = work(sender.clone());
         let stopping = self.stopping.clone();
-        tokio::spawn(stopping.run_until_cancelled_owned(async move {
-            loop {
-                let next = tokio::select! {
-                    next = tail.next(BATCH) => next,
-                    () = sender.closed() => return,
-                };
-                match next {
-                    Ok(entries) => {
-                        if !send(&entries, &mut wanted, &sender).await {
-                            return;
-                        }
-                    }
-                    Err(error) => {
-                        // The reader may have gone; then nobody needs to know.
-                        let _ = sender.send(Err(failed(error))).await;
-                        return;
-                    }
-                }
+        self.tasks.spawn(async move {
+            let ended = stopping.run_until_cancelled(work).await.unwrap_or_else(|| Err(stopped()));
+            if let Err(error) = ended {
+                // The reader may have gone; then nobody needs to know.
+                let _ = sender.send(Err(error)).await;
             }
-        }));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        });
+        Response::new(ReceiverStream::new(receiver))
+    }
+}
+
+async fn read(
+    log: Arc<dyn EventLog>,
+    mut from: u64,
+    head: u64,
+    mut wanted: Wanted,
+    sender: Sender,
+) -> Result<(), Status> {
+    while from <= head {
+        let entries = log.read(from, BATCH).await.map_err(failed)?;
+        let Some(last) = entries.last() else { break };
+        from = last.seq + 1;
+        let known: Vec<Entry> = entries.into_iter().filter(|it| it.seq <= head).collect();
+        if !send(&known, &mut wanted, &sender).await {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn watch(mut tail: Box<dyn Tail>, mut wanted: Wanted, sender: Sender) -> Result<(), Status> {
+    loop {
+        let entries = tokio::select! {
+            next = tail.next(BATCH) => next.map_err(failed)?,
+            () = sender.closed() => return Ok(()),
+        };
+        if !send(&entries, &mut wanted, &sender).await {
+            return Ok(());
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! Metrics, computed from the board when they are asked for.
 
 use takt_projections::{StreamView, Window, lead_time};
-use takt_proto::convert::time;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::status::not_found;
-use super::{Services, board_id, deadline};
+use super::{Services, board_id, checks, deadline};
 
 #[tonic::async_trait]
 impl v1::metrics_service_server::MetricsService for Services {
@@ -17,8 +16,8 @@ impl v1::metrics_service_server::MetricsService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let id = board_id(&asked.board)?;
-        let window =
-            Window { since: asked.since.as_ref().map(time), until: asked.until.as_ref().map(time) };
+        let since = checks::time("since", asked.since.as_ref())?;
+        let window = Window { since, until: checks::time("until", asked.until.as_ref())? };
         let read = |view: &StreamView, _: &_| {
             let board = view.boards.get(&id).map(|board| lead_time(board, window));
             board.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))

@@ -5,10 +5,12 @@ use takt_proto::convert::timestamp;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Services, deadline, word};
+use super::{Services, checks, deadline, word};
 
 /// How many rows an answer holds when the caller names no limit.
 const ROWS: usize = 100;
+/// How many rows an answer may hold.
+const ROWS_AT_MOST: usize = 1000;
 
 fn rows(limit: u32) -> usize {
     if limit == 0 { ROWS } else { usize::try_from(limit).unwrap_or(ROWS) }
@@ -36,7 +38,7 @@ impl v1::test_service_server::TestService for Services {
                 duration: None,
                 time: Some(timestamp(run.order.time)),
             });
-            Ok(runs.collect())
+            Ok(checks::fill(runs, ROWS_AT_MOST).0)
         };
         let (runs, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         Ok(Response::new(v1::ListRunsResponse { runs, sequence }))
@@ -63,7 +65,7 @@ impl v1::change_service_server::ChangeService for Services {
                 lines: it.lines,
                 cards: it.cards.iter().map(ToString::to_string).collect(),
             });
-            Ok(changes.collect())
+            Ok(checks::fill(changes, ROWS_AT_MOST).0)
         };
         let (changes, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         Ok(Response::new(v1::ListChangesResponse { changes, sequence }))
@@ -94,7 +96,7 @@ impl v1::deployment_service_server::DeploymentService for Services {
                 rollback: it.rollback,
                 time: Some(timestamp(order.time)),
             });
-            Ok(deployments.collect())
+            Ok(checks::fill(deployments, ROWS_AT_MOST).0)
         };
         let (deployments, sequence) =
             self.view(&asked.stream, asked.min_sequence, wait, read).await?;

@@ -1,5 +1,7 @@
 //! The one place where the engine's errors become gRPC codes.
 
+use std::time::Duration;
+
 use takt_engine::Error;
 use takt_proto::error;
 use takt_proto::v1::ErrorDetail;
@@ -37,6 +39,30 @@ pub(crate) fn status(error: Error) -> Status {
 /// A field that has a value it cannot have.
 pub(crate) fn invalid(field: &str, problem: &str, remedy: &str) -> Status {
     error::status(Code::InvalidArgument, problem, vec![detail("invalid", field, problem, remedy)])
+}
+
+/// More than is served at once.
+pub(crate) fn too_much(problem: &str, remedy: &str) -> Status {
+    let details = vec![detail("too_much", "", problem, remedy)];
+    error::status(Code::ResourceExhausted, problem, details)
+}
+
+/// The server takes no more calls.
+pub(crate) fn stopped() -> Status {
+    status(Error::Unavailable("the server is stopping".to_owned()))
+}
+
+/// A call that had no answer in any time that is sensible.
+pub(crate) fn unanswered(after: Duration) -> Status {
+    let problem = format!("no answer within {} seconds", after.as_secs());
+    let remedy = "send the request faster, or less at once";
+    error::status(Code::DeadlineExceeded, &problem, vec![detail("deadline", "", &problem, remedy)])
+}
+
+/// What tonic says of a message over the limit, in the words of the interface.
+pub(crate) fn too_large(status: Status) -> Option<Status> {
+    let sizes = status.message().strip_prefix("Error, decoded message length too large: ")?;
+    Some(too_much(&format!("the message is too large: {sizes}"), "send less at once"))
 }
 
 /// A thing that is not there.

@@ -6,7 +6,7 @@ use takt_projections::StreamView;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::{Services, call, deadline, invalid, receipt, status, stream_name};
+use super::{Services, call, checks, deadline, invalid, receipt, status, stream_name};
 
 fn message(name: &StreamName, view: &StreamView) -> v1::Stream {
     let on_board = |board: &takt_domain::board::Board| {
@@ -32,10 +32,11 @@ impl v1::stream_service_server::StreamService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let name = stream_name(&asked.stream)?;
+        checks::texts(&[("title", &asked.title)])?;
         let title = if asked.title.is_empty() { &asked.stream } else { &asked.title };
         let command = Command::Create { name: name.clone(), title: title.into() };
-        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
-        let done = self.engine.stream(&name, call, command).await.map_err(status)?;
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
+        let done = self.done(self.engine.stream(&name, call, command).await)?;
         Ok(Response::new(receipt(done)))
     }
 
@@ -70,12 +71,13 @@ impl v1::stream_service_server::StreamService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let name = stream_name(&asked.stream)?;
+        checks::policy(&asked.policy)?;
         let policy: Policy = toml::from_str(&asked.policy).map_err(|error| {
             invalid("policy", error.message(), "`takt stream policy show` prints one that is good")
         })?;
-        let call = call(wait, &asked.actor, &asked.idempotency_key, None);
+        let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
         let done = self.engine.stream(&name, call, Command::SetPolicy(policy)).await;
-        Ok(Response::new(receipt(done.map_err(status)?)))
+        Ok(Response::new(receipt(self.done(done)?)))
     }
 
     async fn get_policy(
