@@ -152,7 +152,7 @@ fn columns_of(board: &Board, kind: ColumnKind) -> BTreeSet<&ColumnName> {
 
 /// Linear interpolation (Hyndman-Fan 7) over sorted microseconds, in seconds.
 #[expect(clippy::cast_precision_loss, reason = "a value for display, exact below 285 years")]
-fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
+pub(crate) fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
     let place = sorted.len().checked_sub(1)? * percent;
     let low = i128::from(*sorted.get(place / 100)?);
     let high = i128::from(*sorted.get(place / 100 + 1).or_else(|| sorted.last())?);

@@ -1,5 +1,6 @@
 //! The read side, held to its promises.
 
+mod aging;
 mod helpdesk;
 mod metrics;
 mod world;

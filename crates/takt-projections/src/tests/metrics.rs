@@ -5,7 +5,7 @@ use takt_domain::board::{Board, ColumnKind, Move, WipLimit, WipPolicy};
 use takt_domain::{CardId, EventId, OrderKey, Sequence, Span, Time};
 use uuid::Uuid;
 
-fn second(seconds: i64) -> Time {
+pub(super) fn second(seconds: i64) -> Time {
     Time::EPOCH + Span::from_secs(seconds)
 }
 
@@ -16,7 +16,7 @@ fn set_kind(board: &mut Board, column: &str, order: i32, kind: ColumnKind) {
 }
 
 /// A board with `todo`, `doing`, `done` and `shipped`, both last ones done; "" = deleted.
-fn board(cards: &[(&str, &[(i64, &str)])]) -> Board {
+pub(super) fn board(cards: &[(&str, &[(i64, &str)])]) -> Board {
     let mut board = Board::default();
     set_kind(&mut board, "todo", 1, ColumnKind::Queue);
     set_kind(&mut board, "doing", 2, ColumnKind::Active);

@@ -1,10 +1,13 @@
 //! The whole page: head, navigation between value streams, and the board of the current one.
 
 use maud::{DOCTYPE, Markup, html};
-use takt_domain::{AlertId, StreamName, Time};
-use takt_projections::{AlertRecord, BoardView, LeadTime};
+use takt_domain::board::ColumnKind;
+use takt_domain::{AlertId, ColumnName, StreamName, Time};
+use takt_projections::{AlertRecord, BoardView, CardView, ColumnView, LeadTime, UsualStay};
 
-use super::parts;
+use super::andon::{andon, quoted};
+use super::card::Sign;
+use super::column::column;
 use super::span::human_seconds;
 
 /// What the page shows.
@@ -14,6 +17,8 @@ pub struct Page<'a> {
     pub streams: Vec<(StreamName, String)>,
     /// The one whose board is shown, if one is chosen.
     pub current: Option<Current<'a>>,
+    /// A stream that was asked for and is not there.
+    pub missing: Option<String>,
 }
 
 /// The value stream whose board is shown.
@@ -26,11 +31,24 @@ pub struct Current<'a> {
     /// Its board as of `now`.
     pub board: BoardView,
     /// How long its work takes.
-    pub lead_time: LeadTime,
+    pub figures: Figures,
+    /// How long cards usually stay in each column.
+    pub usual: &'a std::collections::BTreeMap<ColumnName, UsualStay>,
     /// Its open alerts.
     pub alerts: Vec<(AlertId, &'a AlertRecord)>,
     /// The instant the page is about.
     pub now: Time,
+    /// The log's sequence that the page is about; live updates go on from there.
+    pub seq: u64,
+}
+
+/// The figures above the board.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Cards in columns that are not done.
+    pub open: u64,
+    /// How long finished work took.
+    pub lead_time: LeadTime,
 }
 
 /// The page as HTML: the same for the same view, and useful without its script.
@@ -43,18 +61,28 @@ pub fn page(view: &Page<'_>) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { @if let Some(it) = current { (label(&it.name, &it.title)) " · " } "Takt" }
+                title { (heading(view)) " · Takt" }
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/assets/style.css";
                 script src="/assets/board.js" defer {}
             }
             body {
                 a.skip href="#board" { "Skip to the board" }
                 header.top {
-                    a.brand href="/" { "Takt" }
+                    a.brand href="/" {
+                        img src="/assets/icon.svg" alt="" width="24" height="24";
+                        "Takt"
+                    }
                     (streams(view))
+                    div.live hidden {
+                        span #status.status {}
+                        button #pause type="button" { "Pause" }
+                    }
                 }
-                p #live.quiet role="status" aria-live="polite" {}
-                main #board data-stream=[current.map(|it| it.name.as_str())] tabindex="-1" {
+                p #live.unseen role="status" aria-live="polite" {}
+                main #board tabindex="-1" data-stream=[current.map(|it| it.name.as_str())]
+                    data-seq=[current.map(|it| it.seq)]
+                    data-now=[current.map(|it| it.now.micros() / 1_000)] {
                     @match current {
                         Some(it) => (stream(it)),
                         None => (choose(view)),
@@ -62,6 +90,14 @@ pub fn page(view: &Page<'_>) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn heading<'a>(view: &'a Page<'_>) -> &'a str {
+    match (&view.current, &view.missing) {
+        (Some(it), _) => label(&it.name, &it.title),
+        (None, Some(_)) => "Not found",
+        (None, None) => "Value streams",
     }
 }
 
@@ -100,39 +136,78 @@ fn streams(view: &Page<'_>) -> Markup {
 
 fn choose(view: &Page<'_>) -> Markup {
     html! {
-        @if view.streams.is_empty() {
-            (parts::empty("There is no value stream yet.", "takt stream create NAME"))
-        } @else {
-            p.empty { "Choose a value stream above." }
+        h1 { (heading(view)) }
+        @if let Some(name) = &view.missing {
+            (empty(
+                &format!("There is no value stream `{name}`."),
+                &format!("takt stream create {}", quoted(name)),
+            ))
+        }
+        @if view.streams.is_empty() && view.missing.is_none() {
+            (empty("There is no value stream yet.", "takt stream create NAME"))
+        }
+        @if !view.streams.is_empty() { p { "Choose a value stream above." } }
+    }
+}
+
+/// A place with nothing in it, and the command that puts something there.
+fn empty(what: &str, command: &str) -> Markup {
+    html! {
+        div #empty.empty {
+            p { (super::prose(what)) }
+            p { "Make it with " code { (command) } "; this page shows it by itself." }
         }
     }
 }
 
 fn stream(current: &Current<'_>) -> Markup {
+    let board = &current.board;
+    let name = quoted(current.name.as_str());
+    let sign = |column: &ColumnView, card: &CardView| {
+        if column.kind == Some(ColumnKind::Done) {
+            return Sign::Usual;
+        }
+        Sign::of(card.age, column.time_limit, current.usual.get(&column.name))
+    };
     html! {
         div.title {
-            h1 {
-                (label(&current.name, &current.title))
-                @if !current.title.is_empty() { " " small { (current.name) } }
-            }
-            (lead_time(&current.lead_time))
+            h1 { (label(&current.name, &current.title)) }
+            dl #figures { (figures(&current.figures)) }
         }
-        (parts::andon(&current.alerts, current.now))
-        (parts::board(&current.board))
+        section #andon aria-label="Andon" {
+            (andon(&current.name, &current.alerts, current.now))
+        }
+        @if board.columns.is_empty() {
+            (empty(
+                "This board has no columns yet.",
+                &format!("takt column set --stream {name} COLUMN"),
+            ))
+        } @else {
+            @if board.columns.iter().all(|column| column.count == 0) {
+                (empty(
+                    "This board has no cards yet.",
+                    &format!("takt card add --stream {name} TITLE"),
+                ))
+            }
+            div.columns role="region" aria-label="Columns" tabindex="0" {
+                @for it in &board.columns { (column(it, sign, current.now)) }
+            }
+        }
     }
 }
 
-fn lead_time(lead_time: &LeadTime) -> Markup {
+/// How much is on its way and how long finished work took.
+pub fn figures(figures: &Figures) -> Markup {
+    let lead = &figures.lead_time;
     html! {
-        dl.lead aria-label="Lead time" {
-            dt { "Lead time" }
-            @match (lead_time.p50, lead_time.p85) {
-                (Some(p50), Some(p85)) => {
-                    dd { "p50 " strong { (human_seconds(p50)) } }
-                    dd { "p85 " strong { (human_seconds(p85)) } }
-                }
-                _ => dd { "no finished cards yet" },
+        div { dt { "In work" } dd { strong { (figures.open) } " cards" } }
+        @match (lead.p50, lead.p85) {
+            (Some(p50), Some(p85)) => {
+                div { dt { "Lead time p50" } dd { strong { (human_seconds(p50)) } } }
+                div { dt { "Lead time p85" } dd { strong { (human_seconds(p85)) } } }
+                div { dt { "Finished" } dd { strong { (lead.completed) } " cards" } }
             }
+            _ => div { dt { "Lead time" } dd { "no finished cards yet" } },
         }
     }
 }
