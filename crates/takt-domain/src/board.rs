@@ -5,7 +5,8 @@ mod evolve;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -307,8 +308,9 @@ pub struct ImportClosed {
 pub struct Move {
     /// When, and its place among moves of the same time.
     pub order: OrderKey,
-    /// The column; `None` = taken off the board.
-    pub column: Option<ColumnName>,
+    /// The column; `None` = taken off the board. Shared by the moves of a board, which has many
+    /// moves and few columns.
+    pub column: Option<Arc<ColumnName>>,
     /// Imported history, which never fires a time limit.
     pub historical: bool,
 }
@@ -382,4 +384,6 @@ pub struct Board {
     pub cards: BTreeMap<CardId, Card>,
     /// How many cards are in each column; derived, kept by `evolve`.
     pub counts: BTreeMap<ColumnName, u32>,
+    /// The columns' names as the moves share them; derived, see [`Board::shared`].
+    names: BTreeSet<Arc<ColumnName>>,
 }

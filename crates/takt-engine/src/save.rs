@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// How many changes may wait to be saved before folding waits for them, so that memory is bounded
 /// when the log is faster than the store.
-const MOST_UNSAVED: usize = 200_000;
+const MOST_UNSAVED: usize = 25_000;
 /// Rows of the engine's own stand behind this byte; those of the read side begin with their version.
 const CHAIN: u8 = 0xFF;
 

@@ -140,7 +140,7 @@ fn standing(sightings: &[Sighting<'_>], done: &BTreeSet<&ColumnName>) -> Standin
 }
 
 fn sightings(card: &Card, until: Option<Time>) -> Vec<Sighting<'_>> {
-    let moves = card.moves.iter().map(|it| (it.order.time, it.column.as_ref()));
+    let moves = card.moves.iter().map(|it| (it.order.time, it.column.as_deref()));
     moves.take_while(|(at, _)| until.is_none_or(|until| *at < until)).collect()
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 use takt_domain::andon::{Cause, Line, Trigger};
-use takt_domain::board::{Board, Column};
+use takt_domain::board::{Board, Card, Column};
 use takt_domain::policy::Intent;
 use takt_domain::{
     Aggregate, AlertId, BoardId, CardId, ChangeId, ColumnName, EventId, OrderKey, RunId,
@@ -26,7 +26,7 @@ use crate::world::World;
 const VERSION: u8 = 2;
 
 /// How many identities one row holds at most.
-const IDENTITIES: usize = 1000;
+const IDENTITIES: usize = 250;
 
 /// One row to put (`Some`) or to take away (`None`).
 type Write = (Vec<u8>, Option<Vec<u8>>);
@@ -262,7 +262,12 @@ impl Loading {
                 (board.columns, board.counts) = (columns, counts);
             }
             Key::Card(name, board, card) => {
-                self.board(name, board).cards.insert(card, decode(value)?);
+                let mut known = decode::<Card>(value)?;
+                let board = self.board(name, board);
+                for column in known.moves.iter_mut().filter_map(|step| step.column.as_mut()) {
+                    *column = board.shared(column);
+                }
+                board.cards.insert(card, known);
             }
             Key::Line(name) => {
                 let (line, line_seq) = decode::<SavedLine>(value)?;

@@ -20,7 +20,7 @@ const CHECKPOINT: &[u8] = b"checkpoint";
 /// The length of a saved checkpoint: two ids, version, sequence, digest, and the rows' total.
 const CHECKPOINT_BYTES: usize = 16 + 4 + 8 + 16 + 32 + 16;
 /// How much memory sled may keep pages in.
-const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+const CACHE_BYTES: u64 = 1024 * 1024;
 
 /// Projections in a sled database of their own.
 #[derive(Debug)]

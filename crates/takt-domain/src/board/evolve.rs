@@ -1,5 +1,7 @@
 //! What a board's history means.
 
+use std::sync::Arc;
+
 use super::{
     Board, Card, CardAdded, CardReported, Column, ColumnReported, ColumnSet, Details, Event,
     Latest, Move, WipPolicy,
@@ -117,12 +119,11 @@ fn see(board: &mut Board, meta: &Meta, id: &CardId, column: Option<&ColumnName>)
     }
 }
 
-/// Records that a column was seen; gives its name as the board keeps it, so that a long name is
-/// in memory once and not once for every move.
-fn sight_column(board: &mut Board, meta: &Meta, name: &ColumnName) -> ColumnName {
+/// Records that a column was seen; gives its name as the board's moves share it.
+fn sight_column(board: &mut Board, meta: &Meta, name: &ColumnName) -> Arc<ColumnName> {
     let column = board.columns.entry(name.clone()).or_default();
     column.first_seen = earlier(column.first_seen, meta.time);
-    board.columns.get_key_value(name).map_or_else(|| name.clone(), |(kept, _)| kept.clone())
+    board.shared(name)
 }
 
 fn describe(board: &mut Board, meta: &Meta, id: &CardId, details: &Details) {
@@ -154,13 +155,13 @@ fn block(board: &mut Board, meta: &Meta, id: &CardId, reason: Option<smol_str::S
 impl Card {
     /// The column it is in: where its latest move put it; `None` when it is off the board.
     pub fn place(&self) -> Option<&ColumnName> {
-        self.moves.last()?.column.as_ref()
+        self.moves.last()?.column.as_deref()
     }
 
     /// The move that began its present uninterrupted stay in its column.
     pub fn stay(&self) -> Option<&Move> {
         let here = self.place()?;
-        self.moves.iter().rev().take_while(|step| step.column.as_ref() == Some(here)).last()
+        self.moves.iter().rev().take_while(|step| step.column.as_deref() == Some(here)).last()
     }
 
     /// Its first appearance on the board.
@@ -236,6 +237,16 @@ impl Column {
 }
 
 impl Board {
+    /// A column's name in one place for all moves: a board has many moves and few columns.
+    pub fn shared(&mut self, name: &ColumnName) -> Arc<ColumnName> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let shared = Arc::new(name.clone());
+        self.names.insert(Arc::clone(&shared));
+        shared
+    }
+
     /// The columns' names as the board shows them: by order, those without one last; then what
     /// commands made, then by first appearance, then by name.
     pub fn column_order(&self) -> Vec<&ColumnName> {

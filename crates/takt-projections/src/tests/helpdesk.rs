@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::{LeadTime, Window, lead_time};
 use takt_domain::board::{Board, ColumnKind, Move};
@@ -35,7 +36,11 @@ fn board(text: &str) -> Board {
                 sequence: Sequence::Number(place as u64),
                 id: EventId(Uuid::from_u128(place as u128)),
             };
-            card.moves.push(Move { order, column: Some(column.into()), historical: true });
+            card.moves.push(Move {
+                order,
+                column: Some(Arc::new(column.into())),
+                historical: true,
+            });
         }
         card.moves.sort_by(|a, b| a.order.cmp(&b.order));
     }

@@ -1,5 +1,7 @@
 //! What lead time, cycle time and the board view say of small boards.
 
+use std::sync::Arc;
+
 use crate::{Window, board_view, cycle_time, lead_time};
 use takt_domain::board::{Board, ColumnKind, Move, WipLimit, WipPolicy};
 use takt_domain::{CardId, EventId, OrderKey, Sequence, Span, Time};
@@ -32,7 +34,7 @@ pub(super) fn board(cards: &[(&str, &[(i64, &str)])]) -> Board {
                     sequence: Sequence::None,
                     id: EventId(Uuid::from_u128(1)),
                 },
-                column: (!column.is_empty()).then(|| (*column).into()),
+                column: (!column.is_empty()).then(|| Arc::new((*column).into())),
                 historical: false,
             })
             .collect();
