@@ -140,6 +140,6 @@ pub fn newest_of(board: &Board, column: &ColumnName, newest: usize, now: Time) -
 pub fn came_from<'a>(board: &'a Board, id: &CardId) -> Option<&'a ColumnName> {
     let card = board.cards.get(id)?;
     let here = card.place();
-    let before = card.moves.iter().rev().find(|step| step.column.as_ref() != here)?;
-    before.column.as_ref()
+    let before = card.moves.iter().rev().find(|step| step.column.as_deref() != here)?;
+    before.column.as_deref()
 }
