@@ -1,6 +1,7 @@
 //! The commands, one file per noun.
 
 mod andon;
+mod bench;
 mod board;
 mod card;
 mod column;
@@ -89,6 +90,8 @@ enum Noun {
     /// The log itself.
     #[command(subcommand)]
     Log(log::Verb),
+    /// Benchmarks on this machine, beside what one would compare with.
+    Bench(bench::Args),
     /// A completion script for a shell.
     Completion(completion::Args),
 }
@@ -136,6 +139,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Noun::Dead(verb) => dead::run(&context, verb).await,
         Noun::Projection(verb) => projection::run(&context, verb).await,
         Noun::Log(verb) => log::run(&context, verb).await,
+        Noun::Bench(args) => bench::run(&context, args).await,
         Noun::Completion(args) => completion::run(&args),
     }
 }

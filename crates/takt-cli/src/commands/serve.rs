@@ -94,7 +94,7 @@ fn welcome(address: SocketAddr, stream: &str) -> Vec<String> {
 }
 
 /// Completes on an interrupt or a request to terminate.
-async fn stop() {
+pub(super) async fn stop() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
@@ -105,7 +105,8 @@ async fn stop() {
     }
 }
 
-fn failure(error: &anyhow::Error) -> Failure {
+/// A failure with its causes.
+pub(super) fn failure(error: &anyhow::Error) -> Failure {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
     Failure::new(INTERNAL, chain.join(": "), "")
 }
