@@ -21,14 +21,14 @@ impl Identities {
     /// Where an id stands first.
     pub(crate) fn get(&self, id: &EventId) -> Option<u64> {
         self.recent.get(id).copied().or_else(|| {
-            let place = self.ids.binary_search(id).ok()?;
+            let place = find(&self.ids, id).ok()?;
             self.seqs.get(place).copied()
         })
     }
 
     /// Adds an id; of two sequences the first in the log holds.
     pub(crate) fn add(&mut self, id: EventId, seq: u64) {
-        if let Ok(place) = self.ids.binary_search(&id) {
+        if let Ok(place) = find(&self.ids, &id) {
             if let Some(known) = self.seqs.get_mut(place) {
                 *known = seq.min(*known);
             }
@@ -76,6 +76,27 @@ impl Identities {
     }
 }
 
+/// As `binary_search`, but begins where a hashed id would be: most ids are, so the search stays within
+/// a few pages of memory instead of jumping through all of them.
+fn find(ids: &[EventId], id: &EventId) -> Result<usize, usize> {
+    let high = u128::from(id.0.as_u64_pair().0);
+    let guess = usize::try_from((high * ids.len() as u128) >> 64).unwrap_or(0);
+    let is_below = |place: usize| ids.get(place).is_some_and(|known| known < id);
+    let (mut low, mut top, mut step) = (guess, guess, 64);
+    while low > 0 && !is_below(low - 1) {
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 64;
+    while top < ids.len() && is_below(top) {
+        top = (top + step).min(ids.len());
+        step *= 2;
+    }
+    let near = ids.get(low..top.max(low)).unwrap_or_default();
+    let place = low + near.partition_point(|known| known < id);
+    if ids.get(place) == Some(id) { Ok(place) } else { Err(place) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -101,6 +122,21 @@ mod tests {
             prop_assert!(identities.iter().eq(map.iter().map(|(id, seq)| (*id, *seq))));
             for number in 0..12_000 {
                 prop_assert_eq!(identities.get(&id(number)), map.get(&id(number)).copied());
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_finds_what_a_binary_search_finds_also_where_ids_are_not_spread() {
+        let spread: Vec<EventId> = (0..5000).map(id).collect();
+        let crowded: Vec<EventId> =
+            (0..5000).map(|it| EventId(Uuid::from_u128((0x0190 << 112) + it * 3))).collect();
+        for mut ids in [spread, crowded, vec![]] {
+            ids.sort_unstable();
+            let between = |it: &EventId| EventId(Uuid::from_u128(it.0.as_u128().wrapping_add(1)));
+            let others = [EventId(Uuid::nil()), EventId(Uuid::max())];
+            for one in ids.iter().copied().chain(ids.iter().map(between)).chain(others) {
+                assert_eq!(find(&ids, &one), ids.binary_search(&one), "{one}");
             }
         }
     }
