@@ -71,7 +71,7 @@ pub fn card(card: &CardView, sign: Sign, now: takt_domain::Time) -> Markup {
             }
             @if let Some(reason) = &card.blocked {
                 p.reason {
-                    (icon("⦸")) " " strong { "Blocked" }
+                    (icon("◆")) " " strong { "Blocked" }
                     @if !reason.is_empty() { ": " (reason) }
                 }
             }
