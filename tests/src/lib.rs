@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod random;
 pub mod server;
+pub mod summary;
 pub mod talk;
 pub mod tools;
 
