@@ -40,12 +40,14 @@ def work_the_andon(takt):
     except grpc.RpcError as error:
         assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
         assert any("andon" in it.remedy for it in takt.details(error)), takt.details(error)
-    takt.call("AndonService", "Acknowledge", stream="shop", alert=pulled.alert, actor="bob")
-    found = takt.call("AndonService", "GetAlert", stream="shop", alert=pulled.alert).alert
+    receipt = takt.call("AndonService", "Acknowledge", stream="shop", alert=pulled.alert, actor="bob")
+    found = takt.call("AndonService", "GetAlert", stream="shop", alert=pulled.alert,
+                      min_sequence=receipt.sequence).alert
     assert found.acknowledged_by == "bob" and found.acknowledged_until.seconds > 0, found
-    takt.call("AndonService", "Resolve", stream="shop", alert=pulled.alert, category="fixed",
-              cause="a typo", countermeasure="a test", actor="bob")
-    assert not takt.call("AndonService", "Check", stream="shop").stopped
+    receipt = takt.call("AndonService", "Resolve", stream="shop", alert=pulled.alert, category="fixed",
+                        cause="a typo", countermeasure="a test", actor="bob")
+    stands["min_sequence"] = receipt.sequence
+    assert not takt.call("AndonService", "Check", **stands).stopped
     takt.call("BoardService", "MoveCard", stream="shop", card="C-1", column="Done")
 
 

@@ -240,7 +240,8 @@ impl Server {
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut socket = TcpStream::connect(self.address()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(socket, "GET {path} HTTP/1.0\r\nHost: takt\r\nConnection: close\r\n\r\n").unwrap();
+        let host = self.address();
+        write!(socket, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();

@@ -63,7 +63,7 @@ impl Drop for Small {
 }
 
 fn add(server: &Server, number: u32) -> Ended {
-    let title = "a title that takes its room ".repeat(300);
+    let title = "a title that takes its room ".repeat(140);
     let id = format!("C-{number}");
     server.takt(&["card", "add", "--id", &id, "--column", "Todo", &title, "-o", "json"])
 }
