@@ -2,6 +2,7 @@
 
 mod decide;
 mod evolve;
+mod rerun;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use smol_str::SmolStr;
 
 pub use decide::{decide, due};
 pub use evolve::evolve;
+pub use rerun::{ClearedBy, End, Ended, Ends, Part, Reruns};
 
 use crate::ids::{AlertId, ColumnName};
 use crate::rejection::Asked;
@@ -129,6 +131,8 @@ pub enum Order {
         stage: Option<SmolStr>,
         /// The column it is about, for limits.
         column: Option<ColumnName>,
+        /// What a later success is matched by, where one clears the condition.
+        cleared_by: Option<ClearedBy>,
         /// What pulled.
         trigger: Trigger,
     },
@@ -150,11 +154,20 @@ pub enum Order {
         /// What keeps it from coming back.
         countermeasure: SmolStr,
     },
-    /// The condition behind it ended: resolves a `warn`, marks a `stop`.
+    /// The condition behind a `warn` ended: resolves it.
     Clear {
         /// The root.
         cause: Cause,
         /// When it ended.
+        at: Time,
+    },
+    /// Something ended well: marks every `stop` of which nothing is left that has not.
+    Rerun {
+        /// The root that a failure of it would have.
+        cause: Cause,
+        /// The level, pipeline, environment or incident.
+        name: SmolStr,
+        /// When.
         at: Time,
     },
     /// The clock has reached an instant: tell what is due by it.
@@ -198,6 +211,9 @@ pub struct Pulled {
     /// The column it is about, for limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<ColumnName>,
+    /// What a later success is matched by, where one clears the condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared_by: Option<ClearedBy>,
     /// What pulled.
     pub trigger: Trigger,
 }
@@ -207,6 +223,9 @@ pub struct Pulled {
 pub struct Joined {
     /// The alert.
     pub alert: AlertId,
+    /// What broke this time, where a later success clears the condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleared_by: Option<ClearedBy>,
     /// What was seen.
     pub trigger: Trigger,
 }
@@ -273,8 +292,14 @@ pub struct Alert {
     pub stage: Option<SmolStr>,
     /// The column it is about, for limits.
     pub column: Option<ColumnName>,
+    /// The level, pipeline, environment or incident that a later success is matched by.
+    pub name: SmolStr,
+    /// What broke of it, and when last.
+    pub parts: BTreeMap<SmolStr, Time>,
     /// When it was pulled.
     pub pulled_at: Time,
+    /// When it was last seen.
+    pub seen_at: Time,
     /// The first trigger's summary.
     pub summary: SmolStr,
     /// Events that have joined, so that each joins once.

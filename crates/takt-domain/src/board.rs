@@ -11,11 +11,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-pub use decide::{Evidence, decide, due, event_time};
+pub use decide::{Evidence, IMPORT_QUIET, decide, due, event_time};
 pub use evolve::evolve;
 
 use crate::event::OrderKey;
-use crate::ids::{CardId, ColumnName};
+use crate::ids::{AlertId, CardId, ColumnName};
 use crate::rejection::Asked;
 use crate::time::{Span, Time};
 
@@ -60,7 +60,7 @@ pub enum Class {
     /// The ordinary class.
     #[default]
     Standard,
-    /// Goes first, and is not held back by WIP limits of other work.
+    /// Goes first; limits hold it as they hold other work.
     Expedite,
     /// Has a date it must be done by.
     FixedDate,
@@ -90,6 +90,8 @@ pub enum Order {
         column: Option<ColumnName>,
         /// What it is about.
         details: Details,
+        /// The open alert that this work is the fix of, if any.
+        fixes: Option<AlertId>,
     },
     /// Move a card.
     MoveCard {
@@ -97,6 +99,8 @@ pub enum Order {
         card: CardId,
         /// Where to.
         column: ColumnName,
+        /// The open alert that this work is the fix of, if any.
+        fixes: Option<AlertId>,
     },
     /// Mark a card as blocked, with the reason.
     Block {
@@ -294,6 +298,9 @@ pub struct GatePassed {
     pub column: ColumnName,
     /// The last sequence on `line` that was looked at; 0 if it had none.
     pub line_seq: u64,
+    /// The alert that the work is marked as the fix of, which did not hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixes: Option<AlertId>,
 }
 
 /// An import has ended; the present state was evaluated once.
@@ -331,7 +338,7 @@ pub struct Card {
     pub moves: Vec<Move>,
     /// What was said of it beside its moves; boxed, since imported cards carry moves only.
     pub said: Option<Box<Said>>,
-    /// The start of the stay whose time limit has been told, if any.
+    /// The latest deadline of a time limit that has been told, if any.
     pub overdue_told: Option<Time>,
 }
 
@@ -384,6 +391,8 @@ pub struct Board {
     pub cards: BTreeMap<CardId, Card>,
     /// How many cards are in each column; derived, kept by `evolve`.
     pub counts: BTreeMap<ColumnName, u32>,
+    /// When the last historical fact was recorded, while its import is open.
+    pub import: Option<Time>,
     /// The columns' names as the moves share them; derived, see [`Board::shared`].
     names: BTreeSet<Arc<ColumnName>>,
 }

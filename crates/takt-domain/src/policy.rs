@@ -1,11 +1,15 @@
 //! What follows from what: the intents that an event gives rise to.
 
 #[cfg(test)]
+mod reruns;
+#[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use crate::andon::{Cause, CauseKind, Trigger};
+use crate::andon::{Cause, CauseKind, ClearedBy, End, Ended, Part, Trigger};
 use crate::board::{self, Board};
 use crate::deployment::{self, Outcome};
 use crate::event::{Event, Recorded};
@@ -24,13 +28,24 @@ pub enum Intent {
         stage: Option<SmolStr>,
         /// The column it is about, for limits.
         column: Option<ColumnName>,
+        /// What a later success is matched by, where one clears the condition.
+        cleared_by: Option<ClearedBy>,
         /// What pulled.
         trigger: Trigger,
     },
-    /// The condition behind a cause ended.
+    /// The condition behind a warning ended.
     Clear {
         /// The root.
         cause: Cause,
+        /// When.
+        at: Time,
+    },
+    /// Something ended well that may have broken before.
+    Rerun {
+        /// The root that a failure of it would have.
+        cause: Cause,
+        /// The level, pipeline, environment or incident.
+        name: SmolStr,
         /// When.
         at: Time,
     },
@@ -63,6 +78,25 @@ pub fn react(
     }
 }
 
+/// How parts of the work ended by an event, for reruns to be matched. Imported history is not
+/// looked at, as in [`react`].
+pub fn ends(recorded: &Recorded) -> Vec<Ended> {
+    if recorded.meta.historical {
+        return vec![];
+    }
+    let told = Told { recorded };
+    match &recorded.event {
+        Event::Testing(testing::Event::Reported(report)) => told.suite_ends(report),
+        Event::Deployment(event) => told.end(event).into_iter().collect(),
+        Event::Board(_)
+        | Event::Stream(_)
+        | Event::Andon(_)
+        | Event::Change(_)
+        | Event::System(_)
+        | Event::Unknown(_) => vec![],
+    }
+}
+
 /// The event that intents are drawn from.
 struct Told<'a> {
     recorded: &'a Recorded,
@@ -82,131 +116,198 @@ impl Told<'_> {
             E::CardMoved(it) => self.seen(board, before, &it.card),
             E::CardReported(it) => self.seen(board, before, &it.card),
             E::CardDeleted(it) => self.seen(board, before, &it.card),
-            E::CardOverdue(it) => vec![self.pull(
-                self.time_limit(&it.card, &it.column),
-                None,
-                Some(&it.column),
-                format!("card `{}` has been in `{}` longer than its limit", it.card, it.column),
-            )],
-            E::ImportClosed(closed) => {
-                closed.over_limit.keys().filter_map(|column| self.limit(board, column)).collect()
-            }
+            E::CardOverdue(it) => vec![self.overdue(&it.card, &it.column)],
+            E::ImportClosed(_) => self.import_closed(board),
             E::ColumnReported(_) | E::CardBlocked(_) | E::CardUnblocked(_) | E::GatePassed(_) => {
                 vec![]
             }
         }
     }
 
-    /// What a new limit means: for the count, and for breaches of a time limit that is no more.
+    /// What new limits mean: for the column's count, and for the stays whose breach was told.
     fn column_set(&self, board: &Board, set: &board::ColumnSet) -> Vec<Intent> {
-        let mut intents: Vec<Intent> = self.limit(board, &set.column).into_iter().collect();
-        if set.time_limit == Some(Span::ZERO) {
-            let here = board.cards.iter().filter(|(_, card)| card.place() == Some(&set.column));
-            let told = here.filter(|(_, card)| card.overdue_told.is_some());
-            intents.extend(told.map(|(id, _)| self.clear(self.time_limit(id, &set.column))));
+        let count = set.wip_limit.and_then(|_| self.count(board, &set.column));
+        let mut intents = Vec::from_iter(count);
+        let Some(limit) = set.time_limit else { return intents };
+        for (id, card) in &board.cards {
+            if card.place() != Some(&set.column) || card.overdue_told.is_none() {
+                continue;
+            }
+            let over = card.stay().is_some_and(|stay| {
+                limit > Span::ZERO
+                    && !stay.historical
+                    && stay.order.time + limit <= self.recorded.meta.time
+            });
+            intents.push(if over {
+                self.overdue(id, &set.column)
+            } else {
+                self.clear(self.time_limit(id, &set.column))
+            });
+        }
+        intents
+    }
+
+    /// The present state, evaluated once: every column with a limit, and the breaches that
+    /// imported moves have ended without a word.
+    fn import_closed(&self, board: &Board) -> Vec<Intent> {
+        let limited = board.columns.iter().filter(|(_, column)| column.limit().is_some());
+        let mut intents: Vec<Intent> =
+            limited.filter_map(|(name, _)| self.count(board, name)).collect();
+        for (id, card) in board.cards.iter().filter(|(_, card)| card.overdue_told.is_some()) {
+            let left: BTreeSet<&ColumnName> =
+                card.moves.iter().filter_map(|step| step.column.as_ref()).collect();
+            let left = left.into_iter().filter(|name| card.place() != Some(name));
+            intents.extend(left.map(|name| self.clear(self.time_limit(id, name))));
         }
         intents
     }
 
     /// What a sighting means for the limits of the columns the card left and entered.
-    fn seen(&self, board: &Board, before: Option<&ColumnName>, card: &CardId) -> Vec<Intent> {
-        let after = board.cards.get(card).and_then(board::Card::place);
+    fn seen(&self, board: &Board, before: Option<&ColumnName>, id: &CardId) -> Vec<Intent> {
+        let Some(card) = board.cards.get(id) else { return vec![] };
+        let after = card.place();
+        let told = card.overdue_told.is_some();
         if before == after {
-            return vec![];
+            return self.stay_changed(board, id, card).filter(|_| told).into_iter().collect();
         }
-        // Leaving a column is never news of its breach, even when it is still over its limit.
-        let eased = before.filter(|left| !board.is_over(left));
-        let mut intents: Vec<Intent> =
-            eased.into_iter().chain(after).filter_map(|column| self.limit(board, column)).collect();
-        // The limit may have been taken away since it was breached, so a told breach counts too.
-        let told = board.cards.get(card).is_some_and(|card| card.overdue_told.is_some());
-        let limited = |column: &&ColumnName| {
-            told || board.columns.get(*column).is_some_and(|column| column.time_limit.is_some())
-        };
-        if let Some(left) = before.filter(limited) {
-            intents.push(self.clear(self.time_limit(card, left)));
+        let mut intents = vec![];
+        // Only the card that brings a column back to its limit ends the breach.
+        if let Some(left) = before
+            && board.columns.get(left).and_then(board::Column::limit) == Some(board.count(left))
+        {
+            intents.extend(self.count(board, left));
+        }
+        if let Some(entered) = after.filter(|entered| board.is_over(entered)) {
+            intents.extend(self.count(board, entered));
+        }
+        if let Some(left) = before.filter(|_| told) {
+            intents.push(self.clear(self.time_limit(id, left)));
         }
         intents
     }
 
-    /// What a column's count means for its limit; nothing when no command has spoken of it.
-    fn limit(&self, board: &Board, name: &ColumnName) -> Option<Intent> {
-        board.columns.get(name)?.set_at?;
+    /// A late sighting may show that the stay whose breach was told had ended before.
+    fn stay_changed(&self, board: &Board, id: &CardId, card: &board::Card) -> Option<Intent> {
+        let column = card.place()?;
+        let limit = board.columns.get(column)?.time_limit?;
+        card.breaches_at(limit).map(|_| self.clear(self.time_limit(id, column)))
+    }
+
+    /// What a column's count means for its limit.
+    fn count(&self, board: &Board, name: &ColumnName) -> Option<Intent> {
+        let column = board.columns.get(name)?;
         let cause = self.cause(CauseKind::WipLimit, &self.recorded.aggregate, name.as_str());
-        if !board.is_over(name) {
+        let Some(limit) = column.limit().filter(|_| board.is_over(name)) else {
             return Some(self.clear(cause));
-        }
-        let limit = board.columns.get(name).and_then(board::Column::limit).unwrap_or(0);
+        };
         let summary = format!("column `{name}` holds {} cards, limit {limit}", board.count(name));
-        Some(self.pull(cause, None, Some(name), summary))
+        Some(self.warn(cause, name, summary))
+    }
+
+    fn overdue(&self, card: &CardId, column: &ColumnName) -> Intent {
+        let summary = format!("card `{card}` has been in `{column}` longer than its limit");
+        self.warn(self.time_limit(card, column), column, summary)
     }
 
     fn by_tests(&self, report: &testing::Reported) -> Vec<Intent> {
         let level = report.level.name();
         let source = &self.recorded.meta.source;
         let cause = self.cause(CauseKind::Test, source, &format!("{level}/{}", report.commit));
-        if !report.is_broken() {
-            // A report in which nothing ran says nothing about what was broken.
-            return if report.is_green() { vec![self.clear(cause)] } else { vec![] };
+        let (green, broken) = report.suites();
+        let mut intents = vec![];
+        if !broken.is_empty() {
+            let failed = report.cases.iter().filter(|case| case.outcome.is_broken()).count();
+            let all = report.cases.len();
+            let summary = format!("{failed} of {all} {level} tests failed on `{}`", report.commit);
+            let parts = broken.into_iter().cloned().collect();
+            let cleared_by = ClearedBy { name: level.into(), parts };
+            intents.push(self.stop(cause.clone(), Some(level.into()), summary, Some(cleared_by)));
         }
-        let broken = report.cases.iter().filter(|case| case.outcome.is_broken()).count();
-        let all = report.cases.len();
-        let summary = format!("{broken} of {all} {level} tests failed on `{}`", report.commit);
-        vec![self.pull(cause, Some(level.into()), None, summary)]
+        // A suite in which nothing ran says nothing about what was broken.
+        if !green.is_empty() {
+            intents.push(self.rerun(cause, level.into()));
+        }
+        intents
+    }
+
+    fn suite_ends(&self, report: &testing::Reported) -> Vec<Ended> {
+        let (green, broken) = report.suites();
+        let suites = green.into_iter().map(|suite| (suite, true));
+        let suites = suites.chain(broken.into_iter().map(|suite| (suite, false)));
+        let ended = |(suite, green): (&SmolStr, bool)| Ended {
+            part: Part {
+                kind: CauseKind::Test,
+                name: report.level.name().into(),
+                part: suite.clone(),
+            },
+            end: End { at: self.recorded.meta.time, run: report.run.as_str().into() },
+            green,
+        };
+        suites.map(ended).collect()
     }
 
     fn by_deployment(&self, event: &deployment::Event) -> Vec<Intent> {
         use deployment::Event as E;
         let source = &self.recorded.meta.source;
-        match event {
-            E::PipelineReported(run) => {
-                let cause = self.cause(CauseKind::Pipeline, source, run.run.as_str());
-                let summary = format!("pipeline `{}` failed, run `{}`", run.pipeline, run.run);
-                self.outcome(run.outcome, cause, run.stage.clone(), summary)
+        let (cause, stage, summary) = match event {
+            E::PipelineReported(run) => (
+                self.cause(CauseKind::Pipeline, source, run.run.as_str()),
+                run.stage.clone(),
+                format!("pipeline `{}` failed, run `{}`", run.pipeline, run.run),
+            ),
+            E::DeploymentReported(it) if it.rollback => {
+                let cause = self.cause(CauseKind::Rollback, source, &it.deployment);
+                let what = format!("deployment `{}` to `{}`", it.deployment, it.environment);
+                return vec![self.stop(cause, None, format!("{what} was rolled back"), None)];
             }
-            E::DeploymentReported(it) => {
-                let (kind, verb) = if it.rollback {
-                    (CauseKind::Rollback, "was rolled back")
-                } else {
-                    (CauseKind::Deployment, "failed")
-                };
-                let cause = self.cause(kind, source, &it.deployment);
-                let summary =
-                    format!("deployment `{}` to `{}` {verb}", it.deployment, it.environment);
-                if it.rollback {
-                    return vec![self.pull(cause, None, None, summary)];
-                }
-                self.outcome(it.outcome, cause, Some("deploy".into()), summary)
-            }
-            E::IncidentReported(it) => {
-                let cause = self.cause(CauseKind::Incident, source, it.incident.as_str());
-                match it.state {
-                    deployment::IncidentState::Detected => {
-                        let what = it.description.clone().unwrap_or_default();
-                        let summary = format!("incident `{}`: {what}", it.incident);
-                        vec![self.pull(cause, None, None, summary)]
-                    }
-                    deployment::IncidentState::Resolved => vec![self.clear(cause)],
-                }
-            }
-            E::EnvironmentReported(_) => vec![],
+            E::DeploymentReported(it) => (
+                self.cause(CauseKind::Deployment, source, &it.deployment),
+                Some("deploy".into()),
+                format!("deployment `{}` to `{}` failed", it.deployment, it.environment),
+            ),
+            E::IncidentReported(it) => (
+                self.cause(CauseKind::Incident, source, it.incident.as_str()),
+                None,
+                format!(
+                    "incident `{}`: {}",
+                    it.incident,
+                    it.description.as_deref().unwrap_or_default()
+                ),
+            ),
+            E::EnvironmentReported(_) => return vec![],
+        };
+        let Some(Ended { part, green, .. }) = self.end(event) else { return vec![] };
+        if green {
+            return vec![self.rerun(cause, part.name)];
         }
+        let cleared_by = ClearedBy { name: part.name, parts: vec![part.part] };
+        vec![self.stop(cause, stage, summary, Some(cleared_by))]
     }
 
-    fn outcome(
-        &self,
-        outcome: Option<Outcome>,
-        cause: Cause,
-        stage: Option<SmolStr>,
-        summary: String,
-    ) -> Vec<Intent> {
-        match outcome {
-            Some(Outcome::Failure | Outcome::Error) => {
-                vec![self.pull(cause, stage, None, summary)]
+    /// How a run, a deployment or an incident ended, if it has. A rollback is no end: what it
+    /// put back had worked before.
+    fn end(&self, event: &deployment::Event) -> Option<Ended> {
+        use deployment::Event as E;
+        let (kind, name, part, green) = match event {
+            E::PipelineReported(run) => {
+                let green = ended_well(run.outcome)?;
+                (CauseKind::Pipeline, run.pipeline.clone(), run.stage.clone(), green)
             }
-            Some(Outcome::Success) => vec![self.clear(cause)],
-            Some(Outcome::Cancel) | None => vec![],
-        }
+            E::DeploymentReported(it) if it.rollback => return None,
+            E::DeploymentReported(it) => {
+                let environment = it.environment.as_str().into();
+                (CauseKind::Deployment, environment, it.service.clone(), ended_well(it.outcome)?)
+            }
+            E::IncidentReported(it) => {
+                let green = it.state == deployment::IncidentState::Resolved;
+                let source = self.recorded.meta.source.clone();
+                (CauseKind::Incident, it.incident.as_str().into(), Some(source), green)
+            }
+            E::EnvironmentReported(_) => return None,
+        };
+        let part = Part { kind, name, part: part.unwrap_or_default() };
+        let end = End { at: self.recorded.meta.time, run: SmolStr::default() };
+        Some(Ended { part, end, green })
     }
 
     fn time_limit(&self, card: &CardId, column: &ColumnName) -> Cause {
@@ -218,22 +319,44 @@ impl Told<'_> {
         Cause { kind, source: source.to_smolstr(), id: id.into() }
     }
 
-    fn pull(
+    fn warn(&self, cause: Cause, column: &ColumnName, summary: String) -> Intent {
+        let (column, trigger) = (Some(column.clone()), self.trigger(summary));
+        Intent::Pull { cause, stage: None, column, cleared_by: None, trigger }
+    }
+
+    fn stop(
         &self,
         cause: Cause,
         stage: Option<SmolStr>,
-        column: Option<&ColumnName>,
         summary: String,
+        cleared_by: Option<ClearedBy>,
     ) -> Intent {
-        let trigger = Trigger {
+        let trigger = self.trigger(summary);
+        Intent::Pull { cause, stage, column: None, cleared_by, trigger }
+    }
+
+    fn trigger(&self, summary: String) -> Trigger {
+        Trigger {
             event: self.recorded.meta.id.to_smolstr(),
             at: self.recorded.meta.time,
             summary: summary.into(),
-        };
-        Intent::Pull { cause, stage, column: column.cloned(), trigger }
+        }
+    }
+
+    fn rerun(&self, cause: Cause, name: SmolStr) -> Intent {
+        Intent::Rerun { cause, name, at: self.recorded.meta.time }
     }
 
     fn clear(&self, cause: Cause) -> Intent {
         Intent::Clear { cause, at: self.recorded.meta.time }
+    }
+}
+
+/// Whether an outcome is a good end or a bad one; neither while it runs, or when it was cancelled.
+const fn ended_well(outcome: Option<Outcome>) -> Option<bool> {
+    match outcome {
+        Some(Outcome::Success) => Some(true),
+        Some(Outcome::Failure | Outcome::Error) => Some(false),
+        Some(Outcome::Cancel) | None => None,
     }
 }

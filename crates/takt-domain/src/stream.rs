@@ -64,9 +64,10 @@ pub enum Strictness {
     Require,
 }
 
-/// The rules that a value stream works by; its text form is TOML.
+/// The rules that a value stream works by. A rule that this version does not know is passed over:
+/// whoever writes a policy by hand is told by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Policy {
     /// Whether a stopped line keeps cards out of done and past broken stages.
     pub line: Strictness,

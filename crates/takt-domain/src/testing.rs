@@ -1,5 +1,7 @@
 //! Test results, as suites report them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -96,14 +98,15 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// Whether any test failed or errored.
-    pub fn is_broken(&self) -> bool {
-        self.cases.iter().any(|case| case.outcome.is_broken())
-    }
-
-    /// Whether something passed and nothing is broken.
-    pub fn is_green(&self) -> bool {
-        let passed = |case: &Case| case.outcome == CaseOutcome::Passed;
-        !self.is_broken() && self.cases.iter().any(passed)
+    /// The suites that ended well, and those with a test that failed or errored. A suite in which
+    /// nothing passed and nothing broke is neither.
+    pub fn suites(&self) -> (BTreeSet<&SmolStr>, BTreeSet<&SmolStr>) {
+        let of = |wanted: fn(CaseOutcome) -> bool| -> BTreeSet<&SmolStr> {
+            let cases = self.cases.iter().filter(|case| wanted(case.outcome));
+            cases.map(|case| &case.suite).collect()
+        };
+        let broken = of(CaseOutcome::is_broken);
+        let passed = of(|outcome| outcome == CaseOutcome::Passed);
+        (passed.difference(&broken).copied().collect(), broken)
     }
 }

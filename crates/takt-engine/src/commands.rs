@@ -172,7 +172,7 @@ fn decide(
         Command::Andon(order) => {
             let view = view.ok_or_else(unknown)?;
             let command = andon::Command { asked: asked.clone(), order: (**order).clone() };
-            let events = andon::decide(&view.line, command)?;
+            let events = andon::decide(&view.line, &view.reruns, command)?;
             let events = events.into_iter().map(|event| on_line(event, asked.at)).collect();
             Ok(Decision { aggregate, events, also: vec![] })
         }
@@ -218,6 +218,8 @@ fn on_board(
         line_seq: view.line_seq,
         line_policy: view.state.policy.line,
     };
+    // An import that nobody closed ended a minute after its last fact, whenever that is noticed.
+    let quiet = board.import.filter(|_| order == board::Order::Wake);
     let command = board::Command { asked: asked.clone(), order };
     let events = board::decide(board, evidence, command)?;
     let looked_at_line = events.iter().any(|event| matches!(event, board::Event::GatePassed(_)));
@@ -228,6 +230,8 @@ fn on_board(
             let (card, column) = about(&event);
             let time = if let board::Event::CardOverdue(overdue) = &event {
                 overdue.since + overdue.limit
+            } else if let (board::Event::ImportClosed(_), Some(last)) = (&event, quiet) {
+                last + board::IMPORT_QUIET
             } else {
                 card.map_or(asked.at, |card| board::event_time(board, card, asked.at))
             };

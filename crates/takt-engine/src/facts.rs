@@ -99,7 +99,8 @@ enum Verdict {
     Known(u64),
     /// The same fact came earlier in this batch, as the draft at this place.
     Twin(usize),
-    Dead(Misfit),
+    /// What is wrong, and the name that the dead letter's id comes from, unless its bytes are.
+    Dead(Misfit, Option<String>),
 }
 
 async fn record_batch(mailbox: &mut Mailbox, facts: &[Bytes]) -> Result<Vec<Published>, Error> {
@@ -118,16 +119,13 @@ async fn record_batch(mailbox: &mut Mailbox, facts: &[Bytes]) -> Result<Vec<Publ
                 Err(other) => return Err(other.into()),
             }
         };
-        if drafts.iter().any(|draft| draft.meta.historical) {
-            mailbox.import = Some(std::time::Instant::now());
-        }
         let mut published = Vec::with_capacity(facts.len());
         for (bytes, verdict) in facts.iter().zip(verdicts) {
             published.push(match verdict {
                 Verdict::Draft(place) => Published::Recorded { sequence: first + place as u64 },
                 Verdict::Known(sequence) => Published::Duplicate { sequence },
                 Verdict::Twin(place) => Published::Duplicate { sequence: first + place as u64 },
-                Verdict::Dead(misfit) => bury(mailbox, bytes, misfit).await?,
+                Verdict::Dead(misfit, name) => bury(mailbox, bytes, misfit, name).await?,
             });
         }
         return Ok(published);
@@ -153,7 +151,7 @@ async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<
         let (fact, id, known) = match fact {
             Ok(fact) => fact,
             Err(misfit) => {
-                verdicts.push(Verdict::Dead(misfit));
+                verdicts.push(Verdict::Dead(misfit, None));
                 continue;
             }
         };
@@ -203,14 +201,17 @@ fn same_or_reused(known: Option<&SmolStr>, fact: &Fact, same: Verdict) -> Verdic
     if known == Some(&fact.digest) {
         return same;
     }
-    Verdict::Dead(Misfit {
+    let misfit = Misfit {
         reason: format!(
             "identity reused: source `{}` and id `{}` are recorded with other content",
             fact.source, fact.id
         ),
         place: "id".to_owned(),
         remedy: "give every event an id of its own".to_owned(),
-    })
+    };
+    let (source, id) = (&fact.source, &fact.id);
+    let name = format!("{}:{source}{}:{id}{}", source.len(), id.len(), fact.digest);
+    Verdict::Dead(misfit, Some(name))
 }
 
 fn draft(fact: Fact, id: EventId, now: Time) -> Draft {
@@ -232,12 +233,18 @@ fn draft(fact: Fact, id: EventId, now: Time) -> Draft {
     Draft { aggregate, meta, event }
 }
 
-/// Keeps bytes as a dead letter. Its id comes from the stream and the bytes, so that the same
-/// bytes are kept once however often they come.
-async fn bury(mailbox: &Mailbox, bytes: &Bytes, misfit: Misfit) -> Result<Published, Error> {
+/// Keeps bytes as a dead letter. Its id comes from the stream and the fact's identity and content,
+/// or from the bytes where they are no fact, so that the same one is kept once however it is spelt
+/// and however often it comes.
+async fn bury(
+    mailbox: &Mailbox,
+    bytes: &Bytes,
+    misfit: Misfit,
+    name: Option<String>,
+) -> Result<Published, Error> {
     let sha256 =
         Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    let name = format!("{}/{sha256}", mailbox.stream);
+    let name = format!("{}/{}", mailbox.stream, name.as_ref().unwrap_or(&sha256));
     let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes());
     let kept = if bytes.len() > MAX_FACT_BYTES { bytes.slice(..KEPT_BYTES) } else { bytes.clone() };
     let letter = NewDeadLetter {

@@ -44,8 +44,6 @@ pub(crate) struct Mailbox {
     pub(crate) answered: u64,
     /// When the cursor was last written for no other reason.
     pub(crate) cursor_at: Option<Instant>,
-    /// When the last historical fact was written, while its import is open.
-    pub(crate) import: Option<Instant>,
     pub(crate) refused: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
     refused_at: Instant,
 }
@@ -66,7 +64,6 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
         written,
         answered: 0,
         cursor_at: None,
-        import: None,
         refused: BTreeMap::new(),
         refused_at: Instant::now(),
     };

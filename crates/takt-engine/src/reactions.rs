@@ -1,5 +1,6 @@
 //! What follows from what, and what is due: answered on the line, once each.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smol_str::SmolStr;
@@ -18,8 +19,6 @@ use crate::mailbox::{Draft, Mailbox, Task};
 const REACTOR: &str = "andon";
 /// How often mailboxes look at the clock.
 const TICK: Duration = Duration::from_secs(1);
-/// An import that nobody closes is closed this long after its last fact.
-const IMPORT_QUIET: Duration = Duration::from_secs(60);
 /// How many pending events one batch answers.
 const AT_ONCE: usize = 100;
 
@@ -66,11 +65,6 @@ pub(crate) async fn due(mailbox: &mut Mailbox) -> Result<(), Error> {
     if line {
         wake(mailbox, Command::Andon(Box::new(andon::Order::Wake { escalate_after }))).await?;
     }
-    if mailbox.import.is_some_and(|at| at.elapsed() >= IMPORT_QUIET) {
-        mailbox.import = None;
-        let close = Command::Board(BoardId::main(), Box::new(board::Order::CloseImport));
-        wake(mailbox, close).await?;
-    }
     Ok(())
 }
 
@@ -89,19 +83,19 @@ pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
     loop {
         mailbox.settle().await?;
         let answered = mailbox.answered;
-        let (pending, mut line) = mailbox.shared.read(|world| {
+        let (pending, mut line, reruns) = mailbox.shared.read(|world| {
             let Some(view) = world.streams.get(&mailbox.stream) else {
-                return (vec![], andon::Line::default());
+                return <(Vec<(u64, Vec<Intent>)>, andon::Line, Arc<andon::Reruns>)>::default();
             };
-            let pending: Vec<(u64, Vec<Intent>)> = view
+            let pending = view
                 .pending
                 .range(answered + 1..)
                 .take(AT_ONCE)
                 .map(|(seq, intents)| (*seq, intents.clone()))
-                .collect();
+                .collect::<Vec<_>>();
             let line =
                 if pending.is_empty() { andon::Line::default() } else { (*view.line).clone() };
-            (pending, line)
+            (pending, line, Arc::clone(&view.reruns))
         });
         let Some((through, _)) = pending.last() else {
             return advance(mailbox).await;
@@ -111,7 +105,7 @@ pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
         for (seq, intent) in
             pending.into_iter().flat_map(|(seq, all)| all.into_iter().map(move |one| (seq, one)))
         {
-            line = follow(mailbox, line, seq, intent, &mut drafts);
+            line = follow(mailbox, (line, &reruns), seq, intent, &mut drafts);
         }
         if drafts.is_empty() {
             mailbox.answered = through;
@@ -132,7 +126,7 @@ pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
 /// Decides one intent on the line as it will be after the drafts before it.
 fn follow(
     mailbox: &Mailbox,
-    mut line: andon::Line,
+    (mut line, reruns): (andon::Line, &andon::Reruns),
     seq: u64,
     intent: Intent,
     drafts: &mut Vec<Draft>,
@@ -140,10 +134,10 @@ fn follow(
     let id = format!("{}/{}/{seq}", mailbox.shared.source, drafts.len());
     let at = match &intent {
         Intent::Pull { trigger, .. } => trigger.at,
-        Intent::Clear { at, .. } => *at,
+        Intent::Clear { at, .. } | Intent::Rerun { at, .. } => *at,
     };
     let order = match intent {
-        Intent::Pull { cause, stage, column, trigger } => {
+        Intent::Pull { cause, stage, column, cleared_by, trigger } => {
             let alert = EventId::derive("urn:takt:alert", &id, 0).to_string();
             let short: String = alert.chars().take(8).collect();
             andon::Order::Pull {
@@ -151,14 +145,17 @@ fn follow(
                 cause,
                 stage,
                 column,
+                cleared_by,
                 trigger,
             }
         }
         Intent::Clear { cause, at } => andon::Order::Clear { cause, at },
+        Intent::Rerun { cause, name, at } => andon::Order::Rerun { cause, name, at },
     };
     let asked = Asked { at, actor: SmolStr::new_static("takt") };
-    let events = andon::decide(&line, andon::Command { asked, order }).unwrap_or_default();
+    let events = andon::decide(&line, reruns, andon::Command { asked, order }).unwrap_or_default();
     for event in events {
+        let at = ended(&line, &event).map_or(at, |pulled| at.max(pulled));
         let (event, subject, time) = on_line(event, at);
         let id = EventId(uuid::Uuid::now_v7());
         let mut meta = mailbox.meta(id, time, "takt");
@@ -169,6 +166,22 @@ fn follow(
         drafts.push(Draft { aggregate: Aggregate::Line, meta, event });
     }
     line
+}
+
+/// When an alert was pulled that an event ends; an end is never dated before it, although the fact
+/// that brought it may be older than the one that pulled.
+fn ended(line: &andon::Line, event: &andon::Event) -> Option<Time> {
+    use andon::Event as E;
+    let alert = match event {
+        E::Resolved(it) => &it.alert,
+        E::ConditionCleared(it) => &it.alert,
+        E::Pulled(_)
+        | E::Joined(_)
+        | E::Acknowledged(_)
+        | E::AcknowledgementExpired(_)
+        | E::Escalated(_) => return None,
+    };
+    line.open.get(alert).map(|alert| alert.pulled_at)
 }
 
 fn cursor(mailbox: &Mailbox, through: u64) -> Draft {

@@ -12,7 +12,7 @@ use crate::error::{Error, StartError};
 use crate::fold::{Folded, Trail};
 
 /// The version of the saved rows' meaning; another version is rebuilt from the log.
-pub const PROJECTION_VERSION: u32 = 2;
+pub const PROJECTION_VERSION: u32 = 3;
 /// How often the read side is saved while it changes.
 const EVERY: Duration = Duration::from_secs(1);
 

@@ -161,11 +161,16 @@ fn column(name: &str, limit: u32) -> Order {
 }
 
 fn add(card: &str) -> Order {
-    Order::AddCard { card: card.into(), column: Some("todo".into()), details: Details::default() }
+    Order::AddCard {
+        card: card.into(),
+        column: Some("todo".into()),
+        details: Details::default(),
+        fixes: None,
+    }
 }
 
 fn to(card: &str, column: &str) -> Order {
-    Order::MoveCard { card: card.into(), column: column.into() }
+    Order::MoveCard { card: card.into(), column: column.into(), fixes: None }
 }
 
 async fn with_columns(house: &House) -> Engine {

@@ -37,6 +37,8 @@ pub struct StreamView {
     pub line: Arc<Line>,
     /// The last sequence on `line`; 0 if it has none.
     pub line_seq: u64,
+    /// How parts of the work have last ended, so that reruns are matched.
+    pub reruns: Arc<andon::Reruns>,
     /// Every alert, open and past.
     pub alerts: AlertHistory,
     /// The newest test runs.

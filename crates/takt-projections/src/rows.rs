@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
-use takt_domain::andon::{Cause, Line, Trigger};
+use takt_domain::andon::{Cause, ClearedBy, Line, Part, Trigger};
 use takt_domain::board::{Board, Card, Column};
 use takt_domain::policy::Intent;
 use takt_domain::{
@@ -23,7 +23,7 @@ use crate::history::StreamView;
 use crate::world::World;
 
 /// The version of the rows' form.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// How many identities one row holds at most.
 const IDENTITIES: usize = 250;
@@ -57,21 +57,25 @@ pub(crate) enum Key {
     Head(StreamName, SmolStr),
     /// Identities saved together, by the first one's sequence.
     Identities(u64),
+    Rerun(StreamName, Part),
 }
 
 #[derive(Serialize, Deserialize)]
 enum SavedIntent {
-    Pull(Cause, Option<SmolStr>, Option<ColumnName>, (SmolStr, Time, SmolStr)),
+    Pull(Cause, Option<SmolStr>, Option<ColumnName>, Option<ClearedBy>, (SmolStr, Time, SmolStr)),
     Clear(Cause, Time),
+    Rerun(Cause, SmolStr, Time),
 }
 
 impl From<&Intent> for SavedIntent {
     fn from(intent: &Intent) -> Self {
         match intent.clone() {
-            Intent::Pull { cause, stage, column, trigger } => {
-                Self::Pull(cause, stage, column, (trigger.event, trigger.at, trigger.summary))
+            Intent::Pull { cause, stage, column, cleared_by, trigger } => {
+                let trigger = (trigger.event, trigger.at, trigger.summary);
+                Self::Pull(cause, stage, column, cleared_by, trigger)
             }
             Intent::Clear { cause, at } => Self::Clear(cause, at),
+            Intent::Rerun { cause, name, at } => Self::Rerun(cause, name, at),
         }
     }
 }
@@ -79,16 +83,18 @@ impl From<&Intent> for SavedIntent {
 impl From<SavedIntent> for Intent {
     fn from(saved: SavedIntent) -> Self {
         match saved {
-            SavedIntent::Pull(cause, stage, column, (event, at, summary)) => {
-                Self::Pull { cause, stage, column, trigger: Trigger { event, at, summary } }
+            SavedIntent::Pull(cause, stage, column, cleared_by, (event, at, summary)) => {
+                let trigger = Trigger { event, at, summary };
+                Self::Pull { cause, stage, column, cleared_by, trigger }
             }
             SavedIntent::Clear(cause, at) => Self::Clear { cause, at },
+            SavedIntent::Rerun(cause, name, at) => Self::Rerun { cause, name, at },
         }
     }
 }
 
 type SavedStream = (stream::State, Option<Time>, u64);
-type SavedColumns = (BTreeMap<ColumnName, Column>, BTreeMap<ColumnName, u32>);
+type SavedColumns = (BTreeMap<ColumnName, Column>, BTreeMap<ColumnName, u32>, Option<Time>);
 type SavedLine = (Line, u64);
 
 /// Values that postcard cannot write do not occur: all are plain sums and products in memory.
@@ -168,7 +174,7 @@ impl World {
             }
             Key::Columns(name, board) => {
                 let board = view(name)?.boards.get(board)?;
-                Some(encode(&(&board.columns, &board.counts)))
+                Some(encode(&(&board.columns, &board.counts, board.import)))
             }
             Key::Card(name, board, card) => {
                 view(name)?.boards.get(board)?.cards.get(card).map(encode)
@@ -186,6 +192,7 @@ impl World {
             Key::Head(name, aggregate) => {
                 self.heads.get(name)?.get(&Aggregate::parse(aggregate)).map(encode)
             }
+            Key::Rerun(name, part) => view(name)?.reruns.ends.get(part).map(encode),
             // Chunks are written once, by `take_rows`.
             Key::Identities(_) => None,
         }
@@ -206,6 +213,7 @@ fn stream_keys<'a>(name: &'a StreamName, view: &'a StreamView) -> impl Iterator<
         .chain(view.tests.keys().map(move |id| Key::Test(stream(), id.clone())))
         .chain(view.deployments.keys().map(move |id| Key::Deployment(stream(), id.clone())))
         .chain(view.changes.keys().map(move |id| Key::Change(stream(), id.clone())))
+        .chain(view.reruns.ends.keys().map(move |part| Key::Rerun(stream(), part.clone())))
         .chain(view.pending.keys().map(move |seq| Key::Pending(stream(), *seq)))
 }
 
@@ -257,9 +265,9 @@ impl Loading {
                     (state, created_at, changes_count);
             }
             Key::Columns(name, board) => {
-                let (columns, counts) = decode::<SavedColumns>(value)?;
+                let (columns, counts, import) = decode::<SavedColumns>(value)?;
                 let board = self.board(name, board);
-                (board.columns, board.counts) = (columns, counts);
+                (board.columns, board.counts, board.import) = (columns, counts, import);
             }
             Key::Card(name, board, card) => {
                 let mut known = decode::<Card>(value)?;
@@ -287,6 +295,10 @@ impl Loading {
                 self.view(name).changes.insert(id, decode(value)?);
             }
             Key::Refusals(name) => self.view(name).refusals = decode(value)?,
+            Key::Rerun(name, part) => {
+                let reruns = Arc::make_mut(&mut self.view(name).reruns);
+                reruns.ends.insert(part, decode(value)?);
+            }
             Key::Pending(name, seq) => {
                 let intents = decode::<Vec<SavedIntent>>(value)?;
                 let intents = intents.into_iter().map(Intent::from).collect();

@@ -209,6 +209,13 @@ impl Fold<'_> {
     }
 
     fn react(&mut self) {
+        for ended in policy::ends(self.recorded) {
+            let part = ended.part.clone();
+            let forgotten = Arc::make_mut(&mut self.view.reruns).take(ended);
+            for part in forgotten.into_iter().chain([part]) {
+                self.mark(|stream| Key::Rerun(stream, part));
+            }
+        }
         let board: Option<&Board> = if let Aggregate::Board(id) = &self.recorded.aggregate {
             self.view.boards.get(id)
         } else {

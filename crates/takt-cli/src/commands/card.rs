@@ -23,6 +23,9 @@ pub(super) enum Verb {
         /// Where; the first column if absent.
         #[arg(long, default_value = "")]
         column: String,
+        /// The open alert that this work is the fix of; it does not hold the card.
+        #[arg(long, default_value = "", value_name = "ALERT")]
+        fixes: String,
         /// What it is about.
         title: String,
     },
@@ -32,6 +35,9 @@ pub(super) enum Verb {
         card: String,
         /// Where to.
         column: String,
+        /// The open alert that this work is the fix of; it does not hold the card.
+        #[arg(long, default_value = "", value_name = "ALERT")]
+        fixes: String,
     },
     /// Say that a card cannot go on.
     Block {
@@ -75,8 +81,13 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
         actor: context.actor.clone(),
     };
     let data = match verb {
-        Verb::Add { id, column, title } => add(&mut client, request(&id), column, title).await?,
-        Verb::Move { card, column } => go(&mut client, request(&card), column).await?,
+        Verb::Add { id, column, fixes, title } => {
+            let card = AddCardRequest { column, title, fixes, ..AddCardRequest::default() };
+            add(&mut client, request(&id), card).await?
+        }
+        Verb::Move { card, column, fixes } => {
+            go(&mut client, request(&card), column, fixes).await?
+        }
         Verb::Block { card, reason } => block(&mut client, request(&card), reason).await?,
         Verb::Unblock { card } => {
             let receipt = client.unblock_card(request(&card)).await?.into_inner();
@@ -115,18 +126,15 @@ async fn list(
 async fn add(
     client: &mut BoardServiceClient<Channel>,
     it: CardRequest,
-    column: String,
-    title: String,
+    card: AddCardRequest,
 ) -> Result<Value, Failure> {
     let request = AddCardRequest {
         stream: it.stream,
         board: it.board,
         card: it.card,
-        column,
-        title,
         idempotency_key: it.idempotency_key,
         actor: it.actor,
-        ..AddCardRequest::default()
+        ..card
     };
     let answer = client.add_card(request).await?.into_inner();
     Ok(json!({"card": answer.card, "sequence": answer.sequence}))
@@ -136,6 +144,7 @@ async fn go(
     client: &mut BoardServiceClient<Channel>,
     it: CardRequest,
     column: String,
+    fixes: String,
 ) -> Result<Value, Failure> {
     let card = it.card.clone();
     let request = MoveCardRequest {
@@ -143,6 +152,7 @@ async fn go(
         board: it.board,
         card: it.card,
         column: column.clone(),
+        fixes,
         expected_version: None,
         idempotency_key: it.idempotency_key,
         actor: it.actor,

@@ -3,8 +3,9 @@
 use smol_str::SmolStr;
 
 use super::{
-    Acknowledged, AcknowledgementExpired, Alert, Category, Cause, Command, ConditionCleared,
-    Effect, Escalated, Event, Joined, Line, Order, Pulled, Resolved, Trigger,
+    Acknowledged, AcknowledgementExpired, Alert, Category, Cause, ClearedBy, Command,
+    ConditionCleared, Effect, Escalated, Event, Joined, Line, Order, Pulled, Reruns, Resolved,
+    Trigger, evolve,
 };
 use crate::ids::{AlertId, ColumnName};
 use crate::rejection::{Asked, Rejection};
@@ -13,44 +14,79 @@ use crate::time::{Span, Time};
 /// Who resolves an alert whose condition ended by itself.
 const TAKT: SmolStr = SmolStr::new_static("takt");
 
-/// Decides a command.
+/// Decides a command, told how parts of the work have last ended.
 ///
 /// # Errors
 /// `NotFound` for an alert that is not open; `Invalid` names the field with its remedy.
-pub fn decide(line: &Line, command: Command) -> Result<Vec<Event>, Rejection> {
+pub fn decide(line: &Line, reruns: &Reruns, command: Command) -> Result<Vec<Event>, Rejection> {
     let Command { asked, order } = command;
     match order {
-        Order::Pull { alert, cause, stage, column, trigger } => {
-            Ok(pull(line, alert, cause, stage, column, trigger))
+        Order::Pull { alert, cause, stage, column, cleared_by, trigger } => {
+            let what = (stage, column, cleared_by);
+            Ok(pull(line, reruns, alert, cause, what, trigger))
         }
         Order::Acknowledge { alert, hold } => acknowledge(line, asked, alert, hold),
         Order::Resolve { alert, category, cause, countermeasure } => {
             resolve(line, asked, alert, category, cause, countermeasure)
         }
         Order::Clear { cause, at: _ } => Ok(clear(line, &cause)),
+        Order::Rerun { cause, name, at } => Ok(rerun(line, reruns, &cause, &name, at)),
         Order::Wake { escalate_after } => Ok(wake(line, asked.at, escalate_after)),
     }
 }
 
 fn pull(
     line: &Line,
+    reruns: &Reruns,
     alert: AlertId,
     cause: Cause,
-    stage: Option<SmolStr>,
-    column: Option<ColumnName>,
+    what: (Option<SmolStr>, Option<ColumnName>, Option<ClearedBy>),
     trigger: Trigger,
 ) -> Vec<Event> {
+    let effect = cause.kind.effect();
+    let (stage, column, cleared_by) = what;
     if let Some((open, known)) = line.open.iter().find(|(_, known)| known.cause == cause) {
         let seen = !trigger.event.is_empty() && known.events.contains(&trigger.event);
-        let joined = Joined { alert: open.clone(), trigger };
-        return if seen { vec![] } else { vec![Event::Joined(joined)] };
+        // A warning that is open has said all that there is to say.
+        if seen || effect == Effect::Warn {
+            return vec![];
+        }
+        let mut after = known.clone();
+        evolve::broke(&mut after, cleared_by.as_ref(), trigger.at);
+        let joined = Event::Joined(Joined { alert: open.clone(), cleared_by, trigger });
+        return with_its_end(reruns, &after, open.clone(), joined);
     }
-    // What happened at or before the resolve belongs to the alert that was resolved with it.
-    if line.resolved.get(&cause).is_some_and(|resolved| trigger.at <= *resolved) {
+    // What happened at or before the resolve belongs to the alert that was resolved with it. A
+    // warning is told of the present state, so it is news whatever its trigger's time.
+    let resolved = line.resolved.get(&cause).filter(|_| effect == Effect::Stop);
+    if resolved.is_some_and(|resolved| trigger.at <= *resolved) {
         return vec![];
     }
-    let effect = cause.kind.effect();
-    vec![Event::Pulled(Pulled { alert, effect, cause, stage, column, trigger })]
+    let id = alert.clone();
+    let pulled = Pulled { alert, effect, cause, stage, column, cleared_by, trigger };
+    let after = evolve::opened(&pulled, pulled.trigger.at);
+    with_its_end(reruns, &after, id, Event::Pulled(pulled))
+}
+
+/// A pull whose trouble is over already, since the report of its end came first, is marked so.
+fn with_its_end(reruns: &Reruns, after: &Alert, alert: AlertId, event: Event) -> Vec<Event> {
+    let cleared = reruns.clear(after).then_some(ConditionCleared { alert });
+    [Some(event), cleared.map(Event::ConditionCleared)].into_iter().flatten().collect()
+}
+
+/// Marks every `stop` about what has ended well, once all that broke behind it has.
+fn rerun(line: &Line, reruns: &Reruns, cause: &Cause, name: &SmolStr, at: Time) -> Vec<Event> {
+    let over = |alert: &Alert| {
+        // An alert of an older version does not know its parts: the same root ends it.
+        let old = || alert.parts.is_empty() && alert.cause == *cause && at > alert.seen_at;
+        let about = alert.cause.kind == cause.kind && alert.name == *name;
+        alert.effect == Effect::Stop && ((about && reruns.clear(alert)) || old())
+    };
+    line.open
+        .iter()
+        .filter(|(_, alert)| !alert.cleared && over(alert))
+        .map(|(id, _)| Event::ConditionCleared(ConditionCleared { alert: id.clone() }))
+        .collect()
 }
 
 fn open<'a>(line: &'a Line, alert: &AlertId) -> Result<&'a Alert, Rejection> {
@@ -61,6 +97,18 @@ fn open<'a>(line: &'a Line, alert: &AlertId) -> Result<&'a Alert, Rejection> {
     })
 }
 
+/// An alert is looked after, and resolved, by somebody with a name.
+fn named(asked: &Asked) -> Result<(), Rejection> {
+    if !asked.actor.trim().is_empty() {
+        return Ok(());
+    }
+    Err(Rejection::Invalid {
+        field: "actor",
+        problem: "is empty, so nobody would know whom to ask".to_owned(),
+        remedy: "say who you are, with `--actor`".to_owned(),
+    })
+}
+
 fn acknowledge(
     line: &Line,
     asked: Asked,
@@ -68,6 +116,7 @@ fn acknowledge(
     hold: Span,
 ) -> Result<Vec<Event>, Rejection> {
     open(line, &alert)?;
+    named(&asked)?;
     if hold <= Span::ZERO {
         return Err(Rejection::Invalid {
             field: "hold",
@@ -88,6 +137,7 @@ fn resolve(
     countermeasure: SmolStr,
 ) -> Result<Vec<Event>, Rejection> {
     let known = open(line, &alert)?;
+    named(&asked)?;
     if category == Category::Cleared {
         return Err(Rejection::Invalid {
             field: "category",
@@ -106,22 +156,19 @@ fn resolve(
     Ok(vec![Event::Resolved(Resolved { alert, category, cause, countermeasure, by })])
 }
 
+/// Resolves the warning of a cause, if it is open.
 fn clear(line: &Line, cause: &Cause) -> Vec<Event> {
-    let Some((alert, known)) = line.open.iter().find(|(_, known)| known.cause == *cause) else {
+    let warning = |alert: &Alert| alert.effect == Effect::Warn && alert.cause == *cause;
+    let Some((alert, _)) = line.open.iter().find(|(_, alert)| warning(alert)) else {
         return vec![];
     };
-    let alert = alert.clone();
-    match known.effect {
-        Effect::Warn => vec![Event::Resolved(Resolved {
-            alert,
-            category: Category::Cleared,
-            cause: SmolStr::default(),
-            countermeasure: SmolStr::default(),
-            by: TAKT,
-        })],
-        Effect::Stop if known.cleared => vec![],
-        Effect::Stop => vec![Event::ConditionCleared(ConditionCleared { alert })],
-    }
+    vec![Event::Resolved(Resolved {
+        alert: alert.clone(),
+        category: Category::Cleared,
+        cause: SmolStr::default(),
+        countermeasure: SmolStr::default(),
+        by: TAKT,
+    })]
 }
 
 /// When an alert's acknowledgement expires.

@@ -1,6 +1,6 @@
 //! What the line's history means.
 
-use super::{Alert, Event, Line};
+use super::{Alert, ClearedBy, Event, Line, Pulled};
 use crate::event::Meta;
 use crate::time::Time;
 
@@ -8,25 +8,14 @@ use crate::time::Time;
 pub fn evolve(mut line: Line, meta: &Meta, event: &Event) -> Line {
     match event {
         Event::Pulled(pulled) => {
-            let trigger = &pulled.trigger;
-            line.open.entry(pulled.alert.clone()).or_insert_with(|| Alert {
-                effect: pulled.effect,
-                cause: pulled.cause.clone(),
-                stage: pulled.stage.clone(),
-                column: pulled.column.clone(),
-                pulled_at: trigger.at,
-                summary: trigger.summary.clone(),
-                events: vec![trigger.event.clone()],
-                acknowledged: None,
-                unattended_since: meta.recorded,
-                escalated: false,
-                cleared: false,
-            });
+            line.open.entry(pulled.alert.clone()).or_insert_with(|| opened(pulled, meta.recorded));
         }
         Event::Joined(joined) => with(&mut line, &joined.alert, |alert| {
             if !alert.events.contains(&joined.trigger.event) {
                 alert.events.push(joined.trigger.event.clone());
             }
+            alert.seen_at = alert.seen_at.max(joined.trigger.at);
+            broke(alert, joined.cleared_by.as_ref(), joined.trigger.at);
             // The trouble was seen again, so what cleared it did not last.
             alert.cleared = false;
         }),
@@ -53,5 +42,38 @@ pub fn evolve(mut line: Line, meta: &Meta, event: &Event) -> Line {
 fn with(line: &mut Line, id: &crate::ids::AlertId, change: impl FnOnce(&mut Alert)) {
     if let Some(alert) = line.open.get_mut(id) {
         change(alert);
+    }
+}
+
+/// The alert that a pull opens.
+pub(super) fn opened(pulled: &Pulled, unattended_since: Time) -> Alert {
+    let trigger = &pulled.trigger;
+    let mut alert = Alert {
+        effect: pulled.effect,
+        cause: pulled.cause.clone(),
+        stage: pulled.stage.clone(),
+        column: pulled.column.clone(),
+        name: Default::default(),
+        parts: Default::default(),
+        pulled_at: trigger.at,
+        seen_at: trigger.at,
+        summary: trigger.summary.clone(),
+        events: vec![trigger.event.clone()],
+        acknowledged: None,
+        unattended_since,
+        escalated: false,
+        cleared: false,
+    };
+    broke(&mut alert, pulled.cleared_by.as_ref(), trigger.at);
+    alert
+}
+
+/// Notes what has to end well after an instant, for the condition to be cleared.
+pub(super) fn broke(alert: &mut Alert, cleared_by: Option<&ClearedBy>, at: Time) {
+    let Some(cleared_by) = cleared_by else { return };
+    alert.name = cleared_by.name.clone();
+    for part in &cleared_by.parts {
+        let last = alert.parts.entry(part.clone()).or_insert(at);
+        *last = at.max(*last);
     }
 }

@@ -23,6 +23,7 @@ fn pull(kind: CauseKind, event: &str, second: i64) -> Order {
         cause: cause(kind),
         stage: None,
         column: None,
+        cleared_by: None,
         trigger: Trigger { event: event.into(), at: at(second), summary: "it broke".into() },
     }
 }
@@ -40,7 +41,7 @@ fn day(orders: &[(i64, Order)]) -> (Line, Vec<Event>) {
     let mut line = Line::default();
     let mut all = vec![];
     for (second, order) in orders {
-        for event in decide(&line, ask(*second, order.clone())).unwrap() {
+        for event in decide(&line, &Reruns::default(), ask(*second, order.clone())).unwrap() {
             line = evolve(line, &meta(at(*second)), &event);
             all.push(event);
         }
@@ -110,23 +111,66 @@ fn a_trigger_after_the_resolve_opens_a_new_alert_and_one_before_it_does_not() {
 }
 
 #[test]
-fn a_warning_ends_with_its_condition_and_a_stop_is_only_marked() {
-    let clear = |kind| Order::Clear { cause: cause(kind), at: at(5) };
-    let (line, events) =
-        day(&[(1, pull(CauseKind::WipLimit, "e1", 1)), (5, clear(CauseKind::WipLimit))]);
-    assert_eq!((kinds(&events), line.open.len()), (vec!["pulled", "resolved"], 0));
+fn a_warning_is_told_once_and_ends_with_its_condition() {
+    let clear = Order::Clear { cause: cause(CauseKind::WipLimit), at: at(5) };
     let (line, events) = day(&[
-        (1, pull(CauseKind::Test, "e1", 1)),
-        (5, clear(CauseKind::Test)),
-        (6, clear(CauseKind::Test)),
+        (1, pull(CauseKind::WipLimit, "e1", 1)),
+        (2, pull(CauseKind::WipLimit, "e2", 2)),
+        (5, clear),
     ]);
-    assert_eq!((kinds(&events), line.is_stopped()), (vec!["pulled", "cleared"], true));
+    assert_eq!((kinds(&events), line.open.len()), (vec!["pulled", "resolved"], 0));
+}
+
+#[test]
+fn a_breach_seen_in_an_older_fact_after_the_end_of_the_last_one_is_told_too() {
+    let (line, _) = day(&[
+        (1, pull(CauseKind::WipLimit, "e1", 1)),
+        (5, Order::Clear { cause: cause(CauseKind::WipLimit), at: at(5) }),
+        (6, pull(CauseKind::WipLimit, "e2", 3)),
+    ]);
+    assert_eq!(line.open.len(), 1);
+}
+
+#[test]
+fn the_end_of_a_condition_resolves_no_stop() {
+    let clear = Order::Clear { cause: cause(CauseKind::Test), at: at(5) };
+    let (line, events) = day(&[(1, pull(CauseKind::Test, "e1", 1)), (5, clear)]);
+    assert_eq!((kinds(&events), line.is_stopped()), (vec!["pulled"], true));
+}
+
+#[test]
+fn an_alert_that_knows_no_parts_is_cleared_by_its_own_root_only() {
+    let rerun = |id: &str, second| Order::Rerun {
+        cause: Cause { id: id.into(), ..cause(CauseKind::Test) },
+        name: "unit".into(),
+        at: at(second),
+    };
+    let pulled = (3, pull(CauseKind::Test, "e1", 3));
+    for (order, expected) in [
+        (rerun("run-1", 5), &["pulled", "cleared"][..]),
+        (rerun("run-1", 3), &["pulled"]),
+        (rerun("run-2", 5), &["pulled"]),
+    ] {
+        let (line, events) = day(&[pulled.clone(), (5, order.clone()), (6, order)]);
+        assert_eq!((kinds(&events), line.is_stopped()), (expected.to_vec(), true));
+    }
+}
+
+#[test]
+fn nobody_without_a_name_acknowledges_or_resolves() {
+    let (line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1))]);
+    let ack = Order::Acknowledge { alert: "a-1".into(), hold: HOUR };
+    for order in [ack, fixed("a-1")] {
+        let command = Command { asked: Asked { at: at(2), actor: " ".into() }, order };
+        let rejection = decide(&line, &Reruns::default(), command).unwrap_err();
+        assert!(rejection.to_string().starts_with("actor is empty"), "{rejection}");
+    }
 }
 
 #[test]
 fn clearing_what_is_not_open_is_no_event() {
     let clear = Order::Clear { cause: cause(CauseKind::Test), at: at(5) };
-    assert_eq!(decide(&Line::default(), ask(5, clear)), Ok(vec![]));
+    assert_eq!(decide(&Line::default(), &Reruns::default(), ask(5, clear)), Ok(vec![]));
 }
 
 #[test]
@@ -141,7 +185,7 @@ fn a_resolve_says_what_it_was_and_people_do_not_say_cleared() {
             cause: cause.into(),
             countermeasure: "".into(),
         };
-        let rejection = decide(&line, ask(2, order)).unwrap_err();
+        let rejection = decide(&line, &Reruns::default(), ask(2, order)).unwrap_err();
         let Rejection::Invalid { field: named, .. } = rejection else { panic!("{rejection}") };
         assert_eq!(named, field);
     }
@@ -151,7 +195,7 @@ fn a_resolve_says_what_it_was_and_people_do_not_say_cleared() {
 fn an_alert_that_is_not_open_is_not_found_by_its_name() {
     let hold = Order::Acknowledge { alert: "a-9".into(), hold: HOUR };
     for order in [fixed("a-9"), hold] {
-        let rejection = decide(&Line::default(), ask(1, order)).unwrap_err();
+        let rejection = decide(&Line::default(), &Reruns::default(), ask(1, order)).unwrap_err();
         assert_eq!(rejection.to_string(), "open alert `a-9` does not exist");
     }
 }
@@ -160,7 +204,7 @@ fn an_alert_that_is_not_open_is_not_found_by_its_name() {
 fn an_acknowledgement_holds_for_a_time_above_zero() {
     let (line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1))]);
     let order = Order::Acknowledge { alert: "a-1".into(), hold: Span::ZERO };
-    assert!(decide(&line, ask(2, order)).is_err());
+    assert!(decide(&line, &Reruns::default(), ask(2, order)).is_err());
 }
 
 #[test]
@@ -172,7 +216,7 @@ fn nobody_is_escalated_to_while_somebody_looks_after_it() {
     assert_eq!(kinds(&events), ["pulled", "acknowledged"]);
     assert_eq!(due(&line, Span::from_secs(60)), Some(at(3602)));
     // A day of downtime: both deadlines have passed, and both are told in one go.
-    let told = decide(&line, ask(86_400, wake)).unwrap();
+    let told = decide(&line, &Reruns::default(), ask(86_400, wake)).unwrap();
     assert_eq!(kinds(&told), ["expired", "escalated"]);
 }
 
@@ -190,7 +234,7 @@ proptest! {
         for step in steps {
             now += step;
             latest = latest.max(now);
-            for event in decide(&line, ask(now, Order::Wake { escalate_after })).unwrap() {
+            for event in decide(&line, &Reruns::default(), ask(now, Order::Wake { escalate_after })).unwrap() {
                 line = evolve(line, &meta(at(now)), &event);
                 told.push(event);
             }

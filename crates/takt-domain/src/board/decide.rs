@@ -7,10 +7,13 @@ use super::{
     Command, Details, Event, GatePassed, ImportClosed, Order, WipPolicy,
 };
 use crate::andon::{Effect, Line};
-use crate::ids::{CardId, ColumnName};
+use crate::ids::{AlertId, CardId, ColumnName};
 use crate::rejection::{Rejection, Unmet};
 use crate::stream::Strictness;
 use crate::time::{Span, Time};
+
+/// An import that nobody closes is closed this long after its last fact.
+pub const IMPORT_QUIET: Span = Span::from_secs(60);
 
 /// What a decision needs to know beside the board.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +37,10 @@ pub fn decide(
 ) -> Result<Vec<Event>, Rejection> {
     match command.order {
         Order::SetColumn(set) => set_column(board, set),
-        Order::AddCard { card, column, details } => add(board, evidence, card, column, details),
-        Order::MoveCard { card, column } => move_card(board, evidence, card, column),
+        Order::AddCard { card, column, details, fixes } => {
+            add(board, evidence, card, (column, details), fixes)
+        }
+        Order::MoveCard { card, column, fixes } => move_card(board, evidence, card, column, fixes),
         Order::Block { card, reason } => block(board, card, reason),
         Order::Unblock { card } => {
             let free = on_board(board, &card)?.blocked().is_none();
@@ -47,16 +52,24 @@ pub fn decide(
         }
         Order::ReportCard(reported) => Ok(vec![Event::CardReported(reported)]),
         Order::ReportColumn(reported) => Ok(vec![Event::ColumnReported(reported)]),
-        Order::CloseImport => Ok(vec![Event::ImportClosed(ImportClosed {
-            over_limit: board
-                .columns
-                .keys()
-                .filter(|name| board.is_over(name))
-                .map(|name| (name.clone(), board.count(name)))
-                .collect(),
-        })]),
-        Order::Wake => Ok(overdue(board, command.asked.at)),
+        Order::CloseImport => Ok(board.import.map(|_| close_import(board)).into_iter().collect()),
+        Order::Wake => {
+            let quiet = import_ends(board).filter(|at| *at <= command.asked.at);
+            let closed = quiet.map(|_| close_import(board));
+            Ok(overdue(board, command.asked.at).into_iter().chain(closed).collect())
+        }
     }
+}
+
+fn close_import(board: &Board) -> Event {
+    let over = board.columns.keys().filter(|name| board.is_over(name));
+    let over_limit = over.map(|name| (name.clone(), board.count(name))).collect();
+    Event::ImportClosed(ImportClosed { over_limit })
+}
+
+/// When an import that nobody closes is over.
+fn import_ends(board: &Board) -> Option<Time> {
+    board.import.map(|last| last + IMPORT_QUIET)
 }
 
 fn set_column(board: &Board, set: ColumnSet) -> Result<Vec<Event>, Rejection> {
@@ -106,9 +119,10 @@ fn add(
     board: &Board,
     evidence: Evidence<'_>,
     card: CardId,
-    column: Option<ColumnName>,
-    details: Details,
+    (column, details): (Option<ColumnName>, Details),
+    fixes: Option<AlertId>,
 ) -> Result<Vec<Event>, Rejection> {
+    is_open(evidence, fixes.as_ref())?;
     if let Some(place) = board.cards.get(&card).and_then(super::Card::place) {
         return Err(Rejection::refused(
             "card_exists",
@@ -127,11 +141,12 @@ fn add(
         })?,
     };
     let mut unmet = Vec::from_iter(full(board, &column));
-    let gate = gate(board, evidence, None, &column, &mut unmet);
+    let way = Way { card: &card, from: None, to: &column, fixes: fixes.as_ref() };
+    let gate = gate(board, evidence, way, &mut unmet);
     if !unmet.is_empty() {
         return Err(Rejection::Refused(unmet));
     }
-    let passed = gate.then(|| passed(evidence, &card, &column));
+    let passed = gate.then(|| passed(evidence, way));
     let added = Event::CardAdded(CardAdded { card, column, details });
     Ok([Some(added), passed].into_iter().flatten().collect())
 }
@@ -152,27 +167,54 @@ fn move_card(
     evidence: Evidence<'_>,
     card: CardId,
     column: ColumnName,
+    fixes: Option<AlertId>,
 ) -> Result<Vec<Event>, Rejection> {
+    is_open(evidence, fixes.as_ref())?;
     let known = on_board(board, &card)?;
     let column = known_column(board, column)?;
     let Some(from) = known.place().filter(|from| **from != column).cloned() else {
         return Ok(vec![]);
     };
     let mut unmet = Vec::from_iter(full(board, &column));
-    let gate = gate(board, evidence, Some(&from), &column, &mut unmet);
+    let way = Way { card: &card, from: Some(&from), to: &column, fixes: fixes.as_ref() };
+    let gate = gate(board, evidence, way, &mut unmet);
     if !unmet.is_empty() {
         return Err(Rejection::Refused(unmet));
     }
-    let passed = gate.then(|| passed(evidence, &card, &column));
+    let passed = gate.then(|| passed(evidence, way));
     let moved = Event::CardMoved(CardMoved { card, from, column });
     Ok([Some(moved), passed].into_iter().flatten().collect())
 }
 
-fn passed(evidence: Evidence<'_>, card: &CardId, column: &ColumnName) -> Event {
+/// The way that a card wants to go.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    card: &'a CardId,
+    from: Option<&'a ColumnName>,
+    to: &'a ColumnName,
+    /// The alert that the work is marked as the fix of.
+    fixes: Option<&'a AlertId>,
+}
+
+fn passed(evidence: Evidence<'_>, way: Way<'_>) -> Event {
     Event::GatePassed(GatePassed {
-        card: card.clone(),
-        column: column.clone(),
+        card: way.card.clone(),
+        column: way.to.clone(),
         line_seq: evidence.line_seq,
+        fixes: way.fixes.cloned(),
+    })
+}
+
+/// Work is the fix of an alert that is open, or of none.
+fn is_open(evidence: Evidence<'_>, fixes: Option<&AlertId>) -> Result<(), Rejection> {
+    let Some(alert) = fixes.filter(|alert| !evidence.line.open.contains_key(*alert)) else {
+        return Ok(());
+    };
+    Err(Rejection::NotFound {
+        kind: "open alert",
+        name: alert.as_str().into(),
+        remedy: "`takt andon list` shows the open alerts; without `--fixes` none is passed over"
+            .to_owned(),
     })
 }
 
@@ -192,13 +234,8 @@ fn full(board: &Board, name: &ColumnName) -> Option<Unmet> {
 
 /// Looks at the line where a move enters done from outside, or goes on past the column of a
 /// stage. Adds what is unmet; returns whether the line was looked at.
-fn gate(
-    board: &Board,
-    evidence: Evidence<'_>,
-    from: Option<&ColumnName>,
-    to: &ColumnName,
-    unmet: &mut Vec<Unmet>,
-) -> bool {
+fn gate(board: &Board, evidence: Evidence<'_>, way: Way<'_>, unmet: &mut Vec<Unmet>) -> bool {
+    let Way { from, to, .. } = way;
     if evidence.line_policy == Strictness::Off {
         return false;
     }
@@ -212,17 +249,26 @@ fn gate(
     }
     for (id, alert) in &evidence.line.open {
         let broken = alert.stage.as_ref().is_some_and(|stage| stages.contains(&stage));
-        if alert.effect == Effect::Stop && (enters_done || broken) {
-            unmet.push(Unmet {
-                code: "line_stopped",
-                message: format!("the line is stopped by alert `{id}`: {}", alert.summary),
-                remedy: format!(
-                    "`takt andon resolve {id} --category fixed --cause '…' --countermeasure '…'`"
-                ),
-            });
+        if alert.effect == Effect::Stop && way.fixes != Some(id) && (enters_done || broken) {
+            unmet.push(stopped(way, id, &alert.summary));
         }
     }
     true
+}
+
+fn stopped(way: Way<'_>, alert: &AlertId, summary: &str) -> Unmet {
+    let fix = match way.from {
+        Some(_) => format!("`takt card move {} '{}' --fixes {alert}`", way.card, way.to),
+        None => format!("`takt card add --column '{}' --fixes {alert} TITLE`", way.to),
+    };
+    Unmet {
+        code: "line_stopped",
+        message: format!("the line is stopped by alert `{alert}`: {summary}"),
+        remedy: format!(
+            "`takt andon resolve {alert} --category fixed --cause '…' --countermeasure '…'`; \
+             if this work is the fix: {fix}"
+        ),
+    }
 }
 
 /// The stages whose columns a forward move leaves behind.
@@ -275,9 +321,9 @@ fn breaches(board: &Board) -> impl Iterator<Item = (Time, CardOverdue)> {
     })
 }
 
-/// The next instant at which a time limit is breached.
+/// The next instant at which a time limit is breached, or an import is over by itself.
 pub fn due(board: &Board) -> Option<Time> {
-    breaches(board).map(|(deadline, _)| deadline).min()
+    breaches(board).map(|(deadline, _)| deadline).chain(import_ends(board)).min()
 }
 
 /// The time of a command's event about a card: now, or just after its latest move when the clock

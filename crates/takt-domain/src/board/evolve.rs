@@ -12,6 +12,9 @@ use crate::time::{Span, Time};
 
 /// The state after an event; total, and the same in whatever order facts come, however often.
 pub fn evolve(mut board: Board, meta: &Meta, event: &Event) -> Board {
+    if meta.historical {
+        board.import = board.import.max(Some(meta.recorded));
+    }
     match event {
         Event::ColumnSet(set) => set_column(&mut board, meta, set),
         Event::ColumnReported(reported) => report_column(&mut board, meta, reported),
@@ -26,9 +29,10 @@ pub fn evolve(mut board: Board, meta: &Meta, event: &Event) -> Board {
         Event::CardDeleted(it) => see(&mut board, meta, &it.card, None),
         Event::CardOverdue(it) => {
             let card = board.cards.entry(it.card.clone()).or_default();
-            card.overdue_told = card.overdue_told.max(Some(it.since));
+            card.overdue_told = card.overdue_told.max(Some(it.since + it.limit));
         }
-        Event::GatePassed(_) | Event::ImportClosed(_) => {}
+        Event::ImportClosed(_) => board.import = None,
+        Event::GatePassed(_) => {}
     }
     board
 }
@@ -206,11 +210,12 @@ impl Card {
     }
 
     /// When its present stay breaches a time limit. A stay that a historical fact began never
-    /// does, and each stay does so once.
+    /// does, and each stay does so once, unless a longer limit gives it a later deadline.
     pub fn breaches_at(&self, limit: Span) -> Option<Time> {
         let stay = self.stay()?;
-        let told = self.overdue_told.is_some_and(|told| told >= stay.order.time);
-        (!stay.historical && !told).then(|| stay.order.time + limit)
+        let deadline = stay.order.time + limit;
+        let told = self.overdue_told.is_some_and(|told| told >= deadline);
+        (!stay.historical && !told).then_some(deadline)
     }
 }
 

@@ -38,11 +38,11 @@ fn done(name: &str) -> Order {
 }
 
 fn add(card: &str) -> Order {
-    Order::AddCard { card: card.into(), column: None, details: Details::default() }
+    Order::AddCard { card: card.into(), column: None, details: Details::default(), fixes: None }
 }
 
 fn to(card: &str, column: &str) -> Order {
-    Order::MoveCard { card: card.into(), column: column.into() }
+    Order::MoveCard { card: card.into(), column: column.into(), fixes: None }
 }
 
 fn seen(card: &str, column: &str) -> CardReported {
@@ -89,6 +89,9 @@ fn stopped(stage: Option<&str>) -> Line {
         cause: Cause { kind: CauseKind::Test, source: "ci".into(), id: "1".into() },
         stage: stage.map(Into::into),
         column: None,
+        name: Default::default(),
+        parts: Default::default(),
+        seen_at: at(0),
         pulled_at: at(0),
         summary: "2 tests failed".into(),
         events: vec![],
@@ -211,6 +214,64 @@ fn a_move_past_a_stage_is_held_by_an_alert_of_that_stage_only() {
 }
 
 #[test]
+fn work_marked_as_the_fix_passes_its_own_alert_and_no_other() {
+    let board = given([hard("todo", 9), done("done"), add("a")]);
+    let mut line = stopped(None);
+    let as_fix = |line: &Line, alert: &str| {
+        let asked = Asked { at: at(9), actor: "ann".into() };
+        let fixes = Some(alert.into());
+        let order = Order::MoveCard { card: "a".into(), column: "done".into(), fixes };
+        decide(&board, on(line), Command { asked, order })
+    };
+    let events = as_fix(&line, "a-1").unwrap();
+    let [Event::CardMoved(_), Event::GatePassed(passed)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(passed.fixes, Some("a-1".into()));
+    let unknown = as_fix(&line, "a-9").unwrap_err();
+    assert_eq!(unknown.to_string(), "open alert `a-9` does not exist");
+    line.open.insert("a-2".into(), line.open[&AlertId::from("a-1")].clone());
+    let rejection = as_fix(&line, "a-1").unwrap_err();
+    assert!(rejection.to_string().contains("`a-2`"), "{rejection}");
+    assert!(rejection.remedies()[0].contains("`takt card move a 'done' --fixes a-2`"));
+}
+
+#[test]
+fn an_import_is_closed_once_by_command_or_a_minute_after_its_last_fact() {
+    let historical = Meta { historical: true, recorded: at(100), ..meta(9, 2) };
+    let board = given([hard("todo", 1)]);
+    assert_eq!(ask(&board, 3, Order::CloseImport), Ok(vec![]));
+    let board = evolve(board, &historical, &Event::CardReported(seen("a", "todo")));
+    assert_eq!(due(&board), Some(at(160)));
+    assert_eq!(ask(&board, 159, Order::Wake), Ok(vec![]));
+    let closed = ask(&board, 160, Order::Wake).unwrap();
+    assert_eq!(ask(&board, 101, Order::CloseImport).unwrap(), closed);
+    let board = evolve(board, &meta(10, 160), &closed[0]);
+    assert_eq!((due(&board), ask(&board, 999, Order::Wake)), (None, Ok(vec![])));
+}
+
+#[test]
+fn a_longer_limit_gives_a_stay_a_later_deadline_and_a_shorter_one_tells_nothing_twice() {
+    let limit = |seconds| {
+        let time_limit = Some(Span::from_secs(seconds));
+        Order::SetColumn(ColumnSet { time_limit, ..column("todo") })
+    };
+    let mut board = given([limit(10), add("a")]);
+    let mut step = |second: i64, order: Order| {
+        let events = ask(&board, second, order).unwrap();
+        for event in &events {
+            board = evolve(board.clone(), &meta(second as u128, second), event);
+        }
+        (events.len(), due(&board))
+    };
+    assert_eq!(step(12, Order::Wake), (1, None));
+    assert_eq!(step(13, limit(5)), (1, None));
+    assert_eq!(step(14, limit(0)), (1, None));
+    assert_eq!(step(15, limit(50)), (1, Some(at(52))));
+    assert_eq!(step(60, Order::Wake), (1, None));
+}
+
+#[test]
 fn every_unmet_condition_is_told_at_once() {
     let wip_limit = Some(WipLimit { cards: 1, policy: WipPolicy::Hard });
     let full = ColumnSet { kind: Some(ColumnKind::Done), wip_limit, ..column("done") };
@@ -227,7 +288,8 @@ fn a_stay_begun_by_a_historical_fact_never_fires_its_time_limit() {
     let board = given([Order::SetColumn(ColumnSet { time_limit: limit, ..column("todo") })]);
     let historical = Meta { historical: true, ..meta(9, 2) };
     let old = evolve(board.clone(), &historical, &Event::CardReported(seen("a", "todo")));
-    assert_eq!(due(&old), None);
+    let closed = Event::ImportClosed(ImportClosed { over_limit: BTreeMap::new() });
+    assert_eq!(due(&evolve(old, &meta(10, 3), &closed)), None);
     let live = evolve(board, &meta(9, 2), &Event::CardReported(seen("a", "todo")));
     assert_eq!(due(&live), Some(at(12)));
 }
@@ -316,7 +378,8 @@ proptest! {
                 vec![Event::CardReported(seen(&card, column))]
             } else {
                 let name = Some(column.into());
-                let add = Order::AddCard { card: card.as_str().into(), column: name, details: Details::default() };
+                let card_id = card.as_str().into();
+                let add = Order::AddCard { card: card_id, column: name, details: Details::default(), fixes: None };
                 let accepted = ask(&board, n, add).or_else(|_| ask(&board, n, to(&card, column)));
                 accepted.unwrap_or_default()
             };

@@ -47,6 +47,7 @@ fn follows(recorded: &Recorded) -> Vec<String> {
         .map(|intent| match intent {
             Intent::Pull { cause, .. } => format!("+{:?} {}", cause.kind, cause.id),
             Intent::Clear { cause, .. } => format!("-{:?} {}", cause.kind, cause.id),
+            Intent::Rerun { cause, name, .. } => format!("~{:?} {name}", cause.kind),
         })
         .collect()
 }
@@ -56,14 +57,14 @@ fn a_red_test_pulls_for_its_level_and_commit_and_a_green_one_clears_it() {
     use CaseOutcome::{Errored, Failed, Passed, Skipped};
     assert_eq!(follows(&tests(&[Passed, Failed])), ["+Test acceptance/4f2a"]);
     assert_eq!(follows(&tests(&[Errored])), ["+Test acceptance/4f2a"]);
-    assert_eq!(follows(&tests(&[Passed, Skipped])), ["-Test acceptance/4f2a"]);
+    assert_eq!(follows(&tests(&[Passed, Skipped])), ["~Test acceptance"]);
 }
 
 #[test]
 fn a_broken_run_pulls_and_one_that_goes_on_does_nothing() {
     assert_eq!(follows(&run(Some(Outcome::Failure))), ["+Pipeline 77"]);
     assert_eq!(follows(&run(Some(Outcome::Error))), ["+Pipeline 77"]);
-    assert_eq!(follows(&run(Some(Outcome::Success))), ["-Pipeline 77"]);
+    assert_eq!(follows(&run(Some(Outcome::Success))), ["~Pipeline main"]);
     assert_eq!(follows(&run(Some(Outcome::Cancel))), Vec::<String>::new());
     assert_eq!(follows(&run(None)), Vec::<String>::new());
 }
@@ -85,7 +86,7 @@ fn a_rollback_pulls_whatever_its_outcome() {
     };
     assert_eq!(follows(&reported(true, Some(Outcome::Success))), ["+Rollback d-5"]);
     assert_eq!(follows(&reported(false, Some(Outcome::Failure))), ["+Deployment d-5"]);
-    assert_eq!(follows(&reported(false, Some(Outcome::Success))), ["-Deployment d-5"]);
+    assert_eq!(follows(&reported(false, Some(Outcome::Success))), ["~Deployment prod"]);
 }
 
 #[test]

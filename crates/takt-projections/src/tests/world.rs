@@ -69,6 +69,7 @@ fn pulled() -> (Aggregate, Event) {
         },
         stage: None,
         column: None,
+        cleared_by: None,
         trigger: andon::Trigger { event: "".into(), at: Time::EPOCH, summary: "smoke".into() },
     });
     (Aggregate::Line, Event::Andon(event))

@@ -131,6 +131,7 @@ impl v1::andon_service_server::AndonService for Services {
             },
             stage: (!asked.stage.is_empty()).then(|| asked.stage.as_str().into()),
             column: None,
+            cleared_by: None,
             trigger: Trigger {
                 event: "".into(),
                 at: self.engine.now(),

@@ -7,7 +7,7 @@ use takt_domain::board::{
     self, Board, Card, ColumnSet, Details, Evidence, Order, WipLimit, WipPolicy,
 };
 use takt_domain::rejection::Asked;
-use takt_domain::{CardId, ColumnName, Rejection};
+use takt_domain::{AlertId, CardId, ColumnName, Rejection};
 use takt_projections::StreamView;
 use takt_proto::convert::{duration, timestamp};
 use takt_proto::v1;
@@ -59,6 +59,11 @@ fn card_id(text: &str) -> Result<CardId, Status> {
 
 fn column_name(text: &str) -> Result<ColumnName, Status> {
     parsed("column", ColumnName::parse(text))
+}
+
+/// The alert that the work is marked as the fix of, if it is.
+fn fixes(text: &str) -> Result<Option<AlertId>, Status> {
+    (!text.is_empty()).then(|| parsed("fixes", AlertId::parse(text))).transpose()
 }
 
 fn on<'a>(view: &'a StreamView, board: &str) -> Result<&'a Board, Status> {
@@ -225,7 +230,8 @@ impl v1::board_service_server::BoardService for Services {
             size: asked.size,
         };
         let column = (!asked.column.is_empty()).then(|| column_name(&asked.column)).transpose()?;
-        let order = Order::AddCard { card: card.clone(), column, details };
+        let order =
+            Order::AddCard { card: card.clone(), column, details, fixes: fixes(&asked.fixes)? };
         let done = self.order(to!(asked, wait), order).await?;
         let (sequence, duplicate) = (done.sequence, done.duplicate);
         Ok(Response::new(v1::AddCardResponse { card: card.to_string(), sequence, duplicate }))
@@ -238,7 +244,8 @@ impl v1::board_service_server::BoardService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let (card, column) = (card_id(&asked.card)?, column_name(&asked.column)?);
-        let done = self.order(to!(asked, wait), Order::MoveCard { card, column }).await?;
+        let order = Order::MoveCard { card, column, fixes: fixes(&asked.fixes)? };
+        let done = self.order(to!(asked, wait), order).await?;
         Ok(Response::new(receipt(done)))
     }
 
@@ -384,7 +391,7 @@ fn explain(
     let Some(next) = next.filter(|_| !board.is_done(place)) else { return Ok(answer) };
     let evidence =
         Evidence { line: &view.line, line_seq: view.line_seq, line_policy: view.state.policy.line };
-    let order = Order::MoveCard { card: id, column: next.clone() };
+    let order = Order::MoveCard { card: id, column: next.clone(), fixes: None };
     let command = board::Command { asked: Asked { at, actor: "explain".into() }, order };
     if let Err(Rejection::Refused(unmet)) = board::decide(board, evidence, command) {
         answer.unmet = unmet
