@@ -186,10 +186,11 @@ fn reports() -> impl Strategy<Value = Vec<Told>> {
     let suite = (0..3_usize, any::<bool>()).prop_map(move |(name, green)| (names[name], green));
     let report = (0..3_u8, prop::collection::vec(suite, 1..4), 0_i64..30);
     prop::collection::vec(report, 1..20).prop_map(|rows| {
-        let told = |(n, (commit, of, second)): (usize, (u8, Vec<(&str, bool)>, i64))| {
+        let numbered = rows.into_iter().enumerate();
+        let told = numbered.map(|(n, (commit, of, second))| {
             (second, suites(&format!("r{n}"), &format!("c{commit}"), &of))
-        };
-        rows.into_iter().enumerate().map(told).collect()
+        });
+        told.collect()
     })
 }
 
