@@ -156,8 +156,8 @@ async fn carry_out(
 ) -> Result<(), Error> {
     use board::Order;
     let order = match deed {
-        Deed::Add { card, details } => Order::AddCard { card, column: None, details },
-        Deed::Move { card, column } => Order::MoveCard { card, column },
+        Deed::Add { card, details } => Order::AddCard { card, column: None, details, fixes: None },
+        Deed::Move { card, column } => Order::MoveCard { card, column, fixes: None },
         Deed::Block { card, reason } => Order::Block { card, reason: reason.into() },
         Deed::Unblock { card } => Order::Unblock { card },
         Deed::Acknowledge { alert } => return acknowledge(engine, name, actor, None, alert).await,
