@@ -155,7 +155,7 @@ impl Told<'_> {
             limited.filter_map(|(name, _)| self.count(board, name)).collect();
         for (id, card) in board.cards.iter().filter(|(_, card)| card.overdue_told.is_some()) {
             let left: BTreeSet<&ColumnName> =
-                card.moves.iter().filter_map(|step| step.column.as_ref()).collect();
+                card.moves.iter().filter_map(|step| step.column.as_deref()).collect();
             let left = left.into_iter().filter(|name| card.place() != Some(name));
             intents.extend(left.map(|name| self.clear(self.time_limit(id, name))));
         }

@@ -270,11 +270,9 @@ impl Loading {
                 (board.columns, board.counts, board.import) = (columns, counts, import);
             }
             Key::Card(name, board, card) => {
-                let mut known = decode::<Card>(value)?;
+                let known = decode::<Card>(value)?;
                 let board = self.board(name, board);
-                for column in known.moves.iter_mut().filter_map(|step| step.column.as_mut()) {
-                    *column = board.shared(column);
-                }
+                let known = with_shared_names(board, known);
                 board.cards.insert(card, known);
             }
             Key::Line(name) => {
@@ -315,6 +313,14 @@ impl Loading {
     fn board(&mut self, name: StreamName, board: BoardId) -> &mut Board {
         self.view(name).boards.entry(board).or_default()
     }
+}
+
+/// The card with its moves' column names as the board shares them.
+fn with_shared_names(board: &mut Board, mut card: Card) -> Card {
+    for column in card.moves.iter_mut().filter_map(|step| step.column.as_mut()) {
+        *column = board.shared(column);
+    }
+    card
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SmolStr> {

@@ -7,6 +7,7 @@ mod checks;
 mod dead_letters;
 mod events;
 mod metrics;
+mod policy;
 mod reports;
 pub(crate) mod status;
 mod stream;

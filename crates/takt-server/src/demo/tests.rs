@@ -143,6 +143,7 @@ async fn the_living_demo_moves_cards_and_never_breaks_a_hard_limit() {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(folder.path()).await;
     seed(&engine).await.unwrap();
+    let seeded = board(&engine).await.columns[6].count;
     for _ in 0..200 {
         step(&engine).await.unwrap();
         let board = board(&engine).await;
@@ -150,7 +151,7 @@ async fn the_living_demo_moves_cards_and_never_breaks_a_hard_limit() {
         assert!(hard.clone().all(|it| !it.over), "{board:?}");
     }
     let finished = board(&engine).await.columns[6].count;
-    assert!(finished > 40, "{finished} cards are in done after 200 deeds");
+    assert!(finished > seeded, "{finished} cards are in done after 200 deeds, as at first");
     let past = alerts(&engine).await.iter().filter(|it| it.resolution.is_some()).count();
     assert!(past > 1, "nobody has mended the line");
     engine.shutdown().await;

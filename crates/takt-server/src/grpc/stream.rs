@@ -1,7 +1,7 @@
 //! Value streams and their policy.
 
+use takt_domain::StreamName;
 use takt_domain::stream::Command;
-use takt_domain::{StreamName, stream::Policy};
 use takt_projections::StreamView;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
@@ -72,8 +72,8 @@ impl v1::stream_service_server::StreamService for Services {
         let asked = request.into_inner();
         let name = stream_name(&asked.stream)?;
         checks::policy(&asked.policy)?;
-        let policy: Policy = toml::from_str(&asked.policy).map_err(|error| {
-            invalid("policy", error.message(), "`takt stream policy show` prints one that is good")
+        let policy = super::policy::read(&asked.policy).map_err(|problem| {
+            invalid("policy", &problem, "`takt stream policy show` prints one that is good")
         })?;
         let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
         let done = self.engine.stream(&name, call, Command::SetPolicy(policy)).await;
@@ -87,7 +87,7 @@ impl v1::stream_service_server::StreamService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let read = |view: &StreamView, _: &_| {
-            toml::to_string(&view.state.policy).map_err(|error| Status::internal(error.to_string()))
+            super::policy::write(&view.state.policy).map_err(Status::internal)
         };
         let (policy, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
         Ok(Response::new(v1::GetPolicyResponse { policy, sequence }))
