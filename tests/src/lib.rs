@@ -1,6 +1,8 @@
 //! The whole from outside: the real binary, a real server, and a stranger's tools.
 
 pub mod binary;
+pub mod browser;
+pub mod devtools;
 pub mod random;
 pub mod server;
 pub mod summary;
@@ -9,6 +11,7 @@ pub mod tools;
 
 use std::path::{Path, PathBuf};
 
+pub use browser::{Browser, Window};
 pub use random::Random;
 pub use server::{Ended, Server};
 pub use talk::Script;
