@@ -84,6 +84,8 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("tonic-reflection", &["takt-server"]),
     ("tonic-web", &["takt-server"]),
     ("clap", &["takt-cli"]),
+    ("indicatif", &["takt-cli"]),
+    ("anstream", &["takt-cli"]),
     ("quick-xml", &["takt-intake"]),
     ("csv", &["takt-intake"]),
 ];

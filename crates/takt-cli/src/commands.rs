@@ -7,98 +7,151 @@ mod card;
 mod column;
 mod completion;
 mod dead;
+mod doctor;
 mod events;
 mod explain;
+mod feed;
 mod import;
 mod log;
+mod man;
 mod metrics;
 mod projection;
 mod publish;
+mod reports;
 mod serve;
 mod stream;
+mod test;
 mod time;
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
-use tonic::transport::{Channel, Endpoint};
+use serde::Serialize;
+use takt_proto::v1::Receipt;
 
 use crate::exit::{Failure, USAGE};
-use crate::output::Format;
+use crate::output::{Done, Format, receipt};
+use crate::wire::{self, Wire};
 
-/// Visible work, limited work in progress, and the Andon cord.
+/// Visible work, limited work in progress, and the Andon cord
+///
+/// Takt keeps what happens to a team's work as events, and shows from them the board with its
+/// limits, the lead time, and the Andon. `takt dev` starts a server; every other command talks to
+/// one.
 #[derive(Debug, Parser)]
-#[command(name = "takt", version)]
+#[command(name = "takt", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The server.
+    /// The server, as an address or `host:port`
     #[arg(long, env = "TAKT_SERVER", default_value = "http://127.0.0.1:7420", global = true)]
+    #[arg(help_heading = GLOBAL)]
     server: String,
-    /// The value stream.
-    #[arg(long, env = "TAKT_STREAM", global = true, default_value = "")]
+    /// The value stream
+    #[arg(long, env = "TAKT_STREAM", global = true, default_value = "", hide_default_value = true)]
+    #[arg(help_heading = GLOBAL)]
     stream: String,
-    /// The board; `main` if absent.
-    #[arg(long, env = "TAKT_BOARD", global = true, default_value = "")]
+    /// The board; `main` if absent
+    #[arg(long, env = "TAKT_BOARD", global = true, default_value = "", hide_default_value = true)]
+    #[arg(help_heading = GLOBAL)]
     board: String,
-    /// The form of the data on stdout.
-    #[arg(short, long, value_enum, default_value = "table", global = true)]
+    /// The form of the data on stdout
+    #[arg(short, long, value_enum, default_value = "table", global = true, help_heading = GLOBAL)]
     output: Format,
-    /// Who asks, as the history shows it.
-    #[arg(long, env = "USER", default_value = "cli", global = true)]
+    /// Who asks, as the history shows it
+    #[arg(long, env = "USER", default_value = "cli", global = true, help_heading = GLOBAL)]
     actor: String,
+    /// How long a call may take, such as `30s`; the server's own limit if absent
+    #[arg(long, value_parser = time::duration, global = true, help_heading = GLOBAL)]
+    timeout: Option<Duration>,
+    /// The key that makes a repeated command the same command; a new one if absent
+    #[arg(long, value_name = "KEY", global = true, help_heading = GLOBAL)]
+    idempotency_key: Option<String>,
     #[command(subcommand)]
     noun: Noun,
 }
 
+const GLOBAL: &str = "Global options";
+
+const EXAMPLES: &str = "\
+Examples:
+  takt dev                                      a server on this machine, with its board page
+  takt stream create shop                       the first value stream
+  export TAKT_STREAM=shop
+  takt column set Doing --kind active --wip-limit 3
+  takt card add 'Pay by invoice'
+  takt board show
+  takt import xes tickets.xes.gz --done Closed  history from elsewhere
+  takt metrics lead-time
+
+Exit codes: 0 done, 1 a check has failed, 2 usage, invalid or not found, 3 server not reached,
+4 refused by a rule, 5 a fault of Takt's own, 130 interrupted.";
+
 #[derive(Debug, Subcommand)]
 enum Noun {
-    /// The server with its data in one folder, for one machine.
+    /// The server with its data in one folder, for one machine
     Serve(serve::Args),
-    /// A server to try things with, on request with a value stream that moves.
+    /// A server to try things with, on request with a value stream that moves
     Dev(serve::DevArgs),
-    /// A board's history from an event log.
-    #[command(subcommand)]
-    Import(import::Verb),
-    /// Value streams.
+    /// Value streams and their policy
     #[command(subcommand)]
     Stream(stream::Verb),
-    /// The board as a whole.
+    /// The board as a whole
     #[command(subcommand)]
     Board(board::Verb),
-    /// Columns and their limits.
+    /// Columns and their limits
     #[command(subcommand)]
     Column(column::Verb),
-    /// Cards on the board.
+    /// Cards on the board
     #[command(subcommand)]
     Card(card::Verb),
-    /// What keeps a card from its next column, and what would let it go on.
+    /// What keeps a card from its next column, and what would let it go on
     Explain(explain::Args),
-    /// Record facts: CloudEvents or CDEvents in JSON.
-    Publish(publish::Args),
-    /// The Andon.
+    /// The Andon: stop the line, look after it, learn from it
     #[command(subcommand)]
     Andon(andon::Verb),
-    /// Flow metrics.
+    /// Flow metrics
     #[command(subcommand)]
     Metrics(metrics::Verb),
-    /// The log's events.
+    /// Test results
+    #[command(subcommand)]
+    Test(test::Verb),
+    /// Changes that were integrated
+    #[command(subcommand)]
+    Change(reports::ChangeVerb),
+    /// Deployments, as services report them
+    #[command(subcommand)]
+    Deploy(reports::DeployVerb),
+    /// A board's history from an event log
+    #[command(subcommand)]
+    Import(import::Verb),
+    /// Record facts: CloudEvents or CDEvents in JSON
+    Publish(publish::Args),
+    /// The log's events
     #[command(subcommand)]
     Events(events::Verb),
-    /// Dead letters: what could not be understood.
+    /// Dead letters: what could not be understood
     #[command(subcommand)]
     Dead(dead::Verb),
-    /// The state that queries see.
+    /// The state that queries see
     #[command(subcommand)]
     Projection(projection::Verb),
-    /// The log itself.
+    /// The log itself
     #[command(subcommand)]
     Log(log::Verb),
-    /// Benchmarks on this machine, beside what one would compare with.
+    /// Whether everything is as it should be, and what to do where it is not
+    Doctor,
+    /// Benchmarks on this machine, beside what one would compare with
     Bench(bench::Args),
-    /// A completion script for a shell.
+    /// A completion script for a shell
     Completion(completion::Args),
+    /// The manual pages
+    Man(man::Args),
 }
 
 /// What every command needs to know.
 struct Context {
-    channel: Channel,
+    server: String,
+    wire: Wire,
     stream: String,
     board: String,
     output: Format,
@@ -106,41 +159,66 @@ struct Context {
     key: String,
 }
 
+impl Context {
+    /// The value stream, where a command cannot do without.
+    fn stream(&self) -> Result<String, Failure> {
+        if self.stream.is_empty() {
+            let hint = "say which with `--stream S` or TAKT_STREAM; `takt stream list` shows them";
+            return Err(Failure::new(USAGE, "no value stream is named", hint));
+        }
+        Ok(self.stream.clone())
+    }
+
+    /// Tells what a command did.
+    fn did<T: Serialize>(&self, what: T, it: &Receipt, sentence: &str) -> Result<(), Failure> {
+        let done = Done { what, sequence: it.sequence, duplicate: it.duplicate };
+        receipt(self.output, &done, sentence)
+    }
+}
+
+/// A time or span of the wire as text.
+fn stamp<T: Display>(value: Option<&T>) -> Option<String> {
+    value.map(ToString::to_string)
+}
+
 /// Runs a command and gives its exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
-    let endpoint = Endpoint::from_shared(cli.server.clone()).map_err(|_| {
-        Failure::new(
-            USAGE,
-            format!("`{}` is not a server address", cli.server),
-            "give one such as `http://127.0.0.1:7420`",
-        )
-    })?;
     let context = Context {
-        channel: endpoint.connect_lazy(),
+        wire: wire::to(&cli.server, cli.timeout)?,
         stream: cli.stream,
         board: cli.board,
         output: cli.output,
         actor: cli.actor,
-        key: uuid::Uuid::new_v4().to_string(),
+        key: cli.idempotency_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        server: cli.server,
     };
-    match cli.noun {
+    act(&context, cli.noun).await.map_err(|failure| failure.at(&context.server))
+}
+
+async fn act(context: &Context, noun: Noun) -> Result<u8, Failure> {
+    match noun {
         Noun::Serve(args) => serve::serve(args).await,
         Noun::Dev(args) => serve::dev(args).await,
-        Noun::Import(verb) => import::run(&context, verb).await,
-        Noun::Stream(verb) => stream::run(&context, verb).await,
-        Noun::Board(verb) => board::run(&context, verb).await,
-        Noun::Column(verb) => column::run(&context, verb).await,
-        Noun::Explain(args) => explain::run(&context, args).await,
-        Noun::Publish(args) => publish::run(&context, args).await,
-        Noun::Card(verb) => card::run(&context, verb).await,
-        Noun::Andon(verb) => andon::run(&context, verb).await,
-        Noun::Metrics(verb) => metrics::run(&context, verb).await,
-        Noun::Events(verb) => events::run(&context, verb).await,
-        Noun::Dead(verb) => dead::run(&context, verb).await,
-        Noun::Projection(verb) => projection::run(&context, verb).await,
-        Noun::Log(verb) => log::run(&context, verb).await,
-        Noun::Bench(args) => bench::run(&context, args).await,
+        Noun::Stream(verb) => stream::run(context, verb).await,
+        Noun::Board(verb) => board::run(context, verb).await,
+        Noun::Column(verb) => column::run(context, verb).await,
+        Noun::Card(verb) => card::run(context, verb).await,
+        Noun::Explain(args) => explain::run(context, args).await,
+        Noun::Andon(verb) => andon::run(context, verb).await,
+        Noun::Metrics(verb) => metrics::run(context, verb).await,
+        Noun::Test(verb) => test::run(context, verb).await,
+        Noun::Change(verb) => reports::changes(context, verb).await,
+        Noun::Deploy(verb) => reports::deployments(context, verb).await,
+        Noun::Import(verb) => import::run(context, verb).await,
+        Noun::Publish(args) => publish::run(context, args).await,
+        Noun::Events(verb) => events::run(context, verb).await,
+        Noun::Dead(verb) => dead::run(context, verb).await,
+        Noun::Projection(verb) => projection::run(context, verb).await,
+        Noun::Log(verb) => log::run(context, verb).await,
+        Noun::Doctor => doctor::run(context).await,
+        Noun::Bench(args) => bench::run(context, args).await,
         Noun::Completion(args) => completion::run(&args),
+        Noun::Man(args) => man::run(&args),
     }
 }
 

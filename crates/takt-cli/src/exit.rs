@@ -24,32 +24,83 @@ pub(crate) const REFUSED: u8 = 4;
 /// A fault of Takt's own.
 pub(crate) const INTERNAL: u8 = 5;
 
+/// Ended by Ctrl-C, as shells count it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 impl Failure {
     /// A failure with an exit code.
     pub(crate) fn new(exit: u8, message: impl Into<String>, hint: &str) -> Self {
         let hints = if hint.is_empty() { vec![] } else { vec![hint.to_owned()] };
         Self { exit, message: message.into(), hints }
     }
+
+    /// The same, with one more thing to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The same, with the name of the server where it could not be reached.
+    pub(crate) fn at(mut self, server: &str) -> Self {
+        if self.exit == UNREACHABLE {
+            self.message = self.message.replace(THE_SERVER, &format!("the server at `{server}`"));
+        }
+        self
+    }
 }
+
+/// What stands for the server's name until it is known.
+const THE_SERVER: &str = "the server";
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
+        if let Some(cause) = cause(&status) {
+            let message = format!("cannot reach {THE_SERVER}: {cause}");
+            let hint = "start one with `takt dev`, or name another with `--server`";
+            return Self::new(UNREACHABLE, message, hint);
+        }
         let details = takt_proto::error::details(&status);
         let mut hints: Vec<String> = details.into_iter().map(|one| one.remedy).collect();
         hints.retain(|hint| !hint.is_empty());
-        let exit = if is_broken_off(&status) { UNREACHABLE } else { code(status.code()) };
-        if exit == UNREACHABLE && hints.is_empty() {
-            hints.push("start a server with `takt dev`, or name one with `--server`".to_owned());
+        let exit = code(status.code());
+        if hints.is_empty() {
+            hints.extend(remedy(status.code()).map(str::to_owned));
         }
         Self { exit, message: status.message().to_owned(), hints }
     }
 }
 
-/// Whether the connection ended within the call. A status that the server sent has no source; one
-/// that was made here of an error does, under codes as vague as `Unknown`.
-fn is_broken_off(status: &Status) -> bool {
-    let vague = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
-    vague && std::error::Error::source(status).is_some()
+/// The root of a failure on the way; a status that the server sent has none.
+fn cause(status: &Status) -> Option<String> {
+    let mut cause = std::error::Error::source(status)?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string().to_lowercase())
+}
+
+/// What helps where the server names no remedy.
+fn remedy(code: Code) -> Option<&'static str> {
+    match code {
+        Code::Cancelled | Code::DeadlineExceeded => {
+            Some("give it more time with `--timeout`, or try again")
+        }
+        Code::Unavailable => Some("try again; what was acknowledged is in the log"),
+        Code::Unimplemented => Some("the server is older than this command; start a newer one"),
+        Code::OutOfRange => Some("ask for less, such as one column or a lower limit"),
+        Code::Unknown | Code::Internal | Code::DataLoss => {
+            Some("look at what the server wrote on its stderr, and run `takt doctor`")
+        }
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted => None,
+    }
 }
 
 /// The exit code for a gRPC code.
@@ -57,15 +108,13 @@ fn code(code: Code) -> u8 {
     match code {
         Code::Ok => 0,
         Code::InvalidArgument | Code::NotFound | Code::OutOfRange | Code::AlreadyExists => USAGE,
-        Code::Unavailable | Code::DeadlineExceeded => UNREACHABLE,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => UNREACHABLE,
         Code::FailedPrecondition
         | Code::PermissionDenied
         | Code::Unauthenticated
         | Code::ResourceExhausted
         | Code::Aborted => REFUSED,
-        Code::Unknown | Code::Internal | Code::DataLoss | Code::Unimplemented | Code::Cancelled => {
-            INTERNAL
-        }
+        Code::Unknown | Code::Internal | Code::DataLoss | Code::Unimplemented => INTERNAL,
     }
 }
 
@@ -81,6 +130,7 @@ mod tests {
             (Code::NotFound, 2),
             (Code::Unavailable, 3),
             (Code::FailedPrecondition, 4),
+            (Code::Cancelled, 3),
             (Code::Internal, 5),
         ] {
             assert_eq!(Failure::from(Status::new(grpc, "x")).exit, exit, "{grpc:?}");
@@ -92,6 +142,15 @@ mod tests {
         let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert_eq!(Failure::from(Status::from_error(Box::new(cut))).exit, UNREACHABLE);
         assert_eq!(Failure::from(Status::unknown("said by the server")).exit, INTERNAL);
+    }
+
+    #[test]
+    fn what_broke_on_the_way_is_unreachable_and_names_the_server() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let failure = Failure::from(Status::from_error(broken.into())).at("http://x:1");
+        assert_eq!(failure.exit, UNREACHABLE);
+        assert_eq!(failure.message, "cannot reach the server at `http://x:1`: connection refused");
+        assert!(!failure.hints.is_empty());
     }
 
     #[test]

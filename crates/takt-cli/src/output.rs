@@ -1,10 +1,15 @@
-//! Output: data on stdout, as a table for people or as JSON for programs.
+//! Output: data on stdout, for people as text or for programs as JSON; talk on stderr.
 
-use std::io::{ErrorKind, Write};
+pub(crate) mod human;
+pub(crate) mod page;
+pub(crate) mod table;
 
-use serde_json::{Map, Value};
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use serde::Serialize;
 
 use crate::exit::{Failure, INTERNAL};
+use page::Page;
 
 /// The form of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -17,15 +22,80 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-/// Writes data; a reader that has gone away is no failure.
-pub(crate) fn show(format: Format, data: &Value) -> Result<(), Failure> {
-    write(&render(format, data)).map(|_| ())
+/// What a command did, with the place of its last event in the log.
+#[derive(Serialize)]
+pub(crate) struct Done<T> {
+    /// What it is about.
+    #[serde(flatten)]
+    pub(crate) what: T,
+    /// The log's sequence of the last event.
+    pub(crate) sequence: u64,
+    /// Whether the same command had been recorded before.
+    pub(crate) duplicate: bool,
+}
+
+/// Writes one answer: as JSON, or as the text that people read.
+pub(crate) fn one<T: Serialize>(
+    format: Format,
+    data: &T,
+    text: impl FnOnce(&Page) -> String,
+) -> Result<(), Failure> {
+    match format {
+        Format::Table => styled(&text(&Page::of_stdout())),
+        Format::Json | Format::Jsonl => write(&json(data)?).map(|_| ()),
+    }
+}
+
+/// Writes a list; an empty one says on stderr how it would be filled.
+pub(crate) fn many<T: Serialize>(
+    format: Format,
+    rows: &[T],
+    nothing: &str,
+    text: impl FnOnce(&Page) -> String,
+) -> Result<(), Failure> {
+    match format {
+        Format::Table if rows.is_empty() => {
+            talk(nothing);
+            Ok(())
+        }
+        Format::Table => styled(&text(&Page::of_stdout())),
+        Format::Json => write(&json(&rows)?).map(|_| ()),
+        Format::Jsonl => write(&rows.iter().map(json).collect::<Result<String, _>>()?).map(|_| ()),
+    }
+}
+
+/// Writes what a command did: a sentence for people, the receipt for programs.
+pub(crate) fn receipt<T: Serialize>(
+    format: Format,
+    done: &Done<T>,
+    sentence: &str,
+) -> Result<(), Failure> {
+    let again = if done.duplicate { "; it had been done before, nothing was added" } else { "" };
+    one(format, done, |_| format!("{}{again}\n", plain(sentence)))
+}
+
+fn json<T: Serialize>(data: &T) -> Result<String, Failure> {
+    let text = serde_json::to_string(data);
+    text.map(|text| text + "\n").map_err(|error| {
+        Failure::new(INTERNAL, format!("the answer cannot be written as JSON: {error}"), "")
+    })
+}
+
+/// Writes text with styles; they are left out where stdout is no terminal.
+fn styled(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    ended(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(|_| ())
 }
 
 /// Writes text as it is, and says whether somebody still reads.
 pub(crate) fn write(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    ended(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// A reader that has gone away is no failure.
+fn ended(result: std::io::Result<()>) -> Result<bool, Failure> {
+    match result {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(INTERNAL, format!("cannot write to stdout: {error}"), "")),
@@ -39,94 +109,38 @@ pub(crate) fn talk(line: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
+/// Whether a person reads stdout, who may be told things beside the data.
+pub(crate) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
 /// A text without control characters.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|one| !one.is_control()).collect()
 }
 
-fn render(format: Format, data: &Value) -> String {
-    match (format, data) {
-        (Format::Json, _) => format!("{data}\n"),
-        (Format::Jsonl, Value::Array(rows)) => rows.iter().map(|row| format!("{row}\n")).collect(),
-        (Format::Jsonl, _) => format!("{data}\n"),
-        (Format::Table, Value::Array(rows)) => table(rows),
-        (Format::Table, Value::Object(fields)) => sheet(fields),
-        (Format::Table, _) => format!("{}\n", cell(data)),
-    }
-}
-
-/// The fields one a line; after them, each list of objects as a table.
-fn sheet(fields: &Map<String, Value>) -> String {
-    let (mut text, mut tables) = (String::new(), String::new());
-    for (name, value) in fields {
-        let rows = value.as_array().filter(|rows| rows.first().is_some_and(Value::is_object));
-        match rows {
-            Some(rows) => tables.push_str(&format!("\n{name}\n{}", table(rows))),
-            None => text.push_str(&format!("{name:<16}{}\n", cell(value))),
-        }
-    }
-    text + &tables
-}
-
-fn table(rows: &[Value]) -> String {
-    let Some(Value::Object(first)) = rows.first() else {
-        return String::new();
-    };
-    let heads: Vec<&String> = first.keys().collect();
-    let mut lines: Vec<Vec<String>> = vec![heads.iter().map(|name| name.to_uppercase()).collect()];
-    for row in rows {
-        lines.push(
-            heads.iter().map(|name| row.get(name.as_str()).map(cell).unwrap_or_default()).collect(),
-        );
-    }
-    let widths: Vec<usize> = (0..heads.len())
-        .map(|at| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(at))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for line in lines {
-        let padded: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(padded.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// A value as people read it; control characters cannot move the cursor.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "–".to_owned(),
-        Value::String(text) => plain(text),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    #[test]
-    fn a_table_lines_up_and_ends_each_line_without_blanks() {
-        let rows = json!([{"card": "A-1", "column": "Doing"}, {"card": "A-100", "column": null}]);
-        assert_eq!(render(Format::Table, &rows), "CARD   COLUMN\nA-1    Doing\nA-100  –\n");
+    #[derive(Serialize)]
+    struct Card {
+        card: &'static str,
+        blocked: bool,
     }
 
     #[test]
-    fn jsonl_is_one_document_a_line() {
-        assert_eq!(render(Format::Jsonl, &json!([{"a": 1}, {"a": 2}])), "{\"a\":1}\n{\"a\":2}\n");
+    fn a_receipt_keeps_the_order_of_its_fields() {
+        let what = Card { card: "A-1", blocked: true };
+        let text = json(&Done { what, sequence: 7, duplicate: false }).unwrap();
+        assert_eq!(
+            text,
+            "{\"card\":\"A-1\",\"blocked\":true,\"sequence\":7,\"duplicate\":false}\n"
+        );
     }
 
     #[test]
-    fn a_list_inside_an_object_is_a_table_below_its_fields() {
-        let data = json!({"a": [{"b": 1}], "name": "x"});
-        assert_eq!(render(Format::Table, &data), "name            x\n\na\nB\n1\n");
+    fn control_characters_cannot_move_the_cursor() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\n"), "a[2Jb");
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::{Duration, SystemTime};
+
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
@@ -39,9 +41,47 @@ pub struct Options {
     pub written: Time,
 }
 
-/// The tests of one file.
-#[derive(Debug, Clone, Default, PartialEq)]
+impl Options {
+    /// Options from the words that people type.
+    ///
+    /// # Errors
+    /// When the level is not known, the commit is empty, or the run cannot be an id.
+    pub fn new(
+        level: &str,
+        commit: &str,
+        run: Option<&str>,
+        written: SystemTime,
+    ) -> Result<Self, ImportError> {
+        let known = serde_json::from_value(level.into());
+        let level = known.map_err(|_| {
+            let remedy = "use `unit`, `acceptance`, `integration` or `custom`";
+            ImportError::new("the level", format!("`{level}` is not known"), remedy)
+        })?;
+        if commit.trim().is_empty() {
+            let remedy = "name the commit that was tested";
+            return Err(ImportError::new("the commit", "it is empty", remedy));
+        }
+        let run = run.map(RunId::parse).transpose().map_err(|error| {
+            let remedy = "give it 1 to 512 bytes without control characters";
+            ImportError::new("the run", error.to_string(), remedy)
+        })?;
+        Ok(Self { level, commit: commit.trim().into(), run, written: instant(written) })
+    }
+}
+
+fn instant(at: SystemTime) -> Time {
+    let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    Time::from_micros(match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => micros(after),
+        Err(before) => -micros(before.duration()),
+    })
+}
+
+/// The tests of one run.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Report {
+    /// The run.
+    pub run: RunId,
     /// The facts; none where the file has no tests.
     pub events: Vec<ReportEvent>,
     /// How many passed.
@@ -52,6 +92,31 @@ pub struct Report {
     pub errored: usize,
     /// How many did not run.
     pub skipped: usize,
+}
+
+/// Reads the JUnit XML files of one run. Without a run in the options it is the hash of all texts
+/// with their time, so that tests that ran again to the same end are another run.
+///
+/// # Errors
+/// As [`read`], with the place of the file in the list.
+pub fn read_all(texts: &[&[u8]], mut options: Options) -> Result<Report, (usize, ImportError)> {
+    let run = options.run.get_or_insert_with(|| {
+        let mut parts = vec![format!("{:?}", options.level), options.commit.to_string()];
+        parts.push(options.written.to_string());
+        parts.extend(texts.iter().map(|text| text_digest(&String::from_utf8_lossy(text)).into()));
+        RunId::new(text_digest(&parts.join("\n")))
+    });
+    let mut whole =
+        Report { run: run.clone(), events: vec![], passed: 0, failed: 0, errored: 0, skipped: 0 };
+    for (at, text) in texts.iter().enumerate() {
+        let report = read(text, &options).map_err(|error| (at, error))?;
+        whole.events.extend(report.events);
+        whole.passed += report.passed;
+        whole.failed += report.failed;
+        whole.errored += report.errored;
+        whole.skipped += report.skipped;
+    }
+    Ok(whole)
 }
 
 /// Reads a JUnit XML file.
@@ -68,7 +133,8 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Report, ImportError> {
     let run = options.run.clone().unwrap_or_else(|| {
         RunId::new(text_digest(&format!("{level}\n{}\n{text}", options.commit)))
     });
-    let mut report = Report::default();
+    let mut report =
+        Report { run: run.clone(), events: vec![], passed: 0, failed: 0, errored: 0, skipped: 0 };
     for case in &cases {
         match case.outcome {
             CaseOutcome::Passed => report.passed += 1,

@@ -9,12 +9,12 @@ use takt_bench::{
 
 use super::{Context, serve};
 use crate::exit::{Failure, INTERNAL, VERDICT};
-use crate::output::{Format, show, talk, write};
+use crate::output::{Format, one, talk, write};
 
 /// Exit code 1 means that a target was missed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The folder for temporary files: the disk that is measured.
+    /// The folder for temporary files: the disk that is measured
     #[arg(long, value_name = "DIR", global = true)]
     folder: Option<PathBuf>,
     #[command(subcommand)]
@@ -23,54 +23,54 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Replay a log through the engine, beside a projector that writes each event to sled.
+    /// Replay a log through the engine, beside a projector that writes each event to sled
     Replay {
-        /// How many events.
+        /// How many events
         #[arg(long, default_value_t = 200_000)]
         events: u64,
-        /// The least bytes of an entry; 0 leaves entries as they are.
+        /// The least bytes of an entry; 0 leaves entries as they are
         #[arg(long, default_value_t = 300)]
         size: usize,
-        /// How often each side runs.
+        /// How often each side runs
         #[arg(long, default_value_t = 3)]
         rounds: u32,
     },
-    /// Publish facts over gRPC, beside raw appends and one fdatasync per event.
+    /// Publish facts over gRPC, beside raw appends and one fdatasync per event
     Publish {
-        /// How many events.
+        /// How many events
         #[arg(long, default_value_t = 100_000)]
         events: u64,
-        /// How many events one call carries.
+        /// How many events one call carries
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
         batch: u16,
-        /// How many clients publish at once in the second run.
+        /// How many clients publish at once in the second run
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
         clients: u16,
     },
-    /// From a command to what a query and a watcher see, at a steady rate.
+    /// From a command to what a query and a watcher see, at a steady rate
     Latency {
-        /// Moves a second.
+        /// Moves a second
         #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         rate: u32,
-        /// Seconds that are measured, after one that is not.
+        /// Seconds that are measured, after one that is not
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
         seconds: u32,
     },
-    /// Start on an empty folder and on long logs, after clean stops and after kills.
+    /// Start on an empty folder and on long logs, after clean stops and after kills
     Restart {
-        /// How many events the longest log has.
+        /// How many events the longest log has
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
-        /// How often each start is measured.
+        /// How often each start is measured
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
         rounds: u16,
     },
-    /// Import an event log, and import it again.
+    /// Import an event log, and import it again
     Import {
-        /// How many events.
+        /// How many events
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
-        /// About so many cards make them; one for each 4.7 events if absent.
+        /// About so many cards make them; one for each 4.7 events if absent
         #[arg(long, default_value_t = 0, hide_default_value = true)]
         cards: u64,
     },
@@ -88,7 +88,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     };
     match context.output {
         Format::Table => write(&report.to_string()).map(drop)?,
-        Format::Json | Format::Jsonl => show(context.output, &report.to_json())?,
+        Format::Json | Format::Jsonl => one(context.output, &report.to_json(), |_| String::new())?,
     }
     Ok(if report.is_met() { 0 } else { VERDICT })
 }

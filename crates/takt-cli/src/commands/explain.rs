@@ -1,34 +1,80 @@
 //! `takt explain`: what keeps a card from going on.
 
-use serde_json::{Value, json};
-use takt_proto::v1::GetCardRequest;
+use serde::Serialize;
 use takt_proto::v1::board_service_client::BoardServiceClient;
+use takt_proto::v1::{ErrorDetail, ExplainResponse, GetCardRequest};
 
 use super::Context;
 use crate::exit::Failure;
-use crate::output::show;
+use crate::output::page::Mark;
+use crate::output::{one, plain};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  takt explain A-7")]
 pub(super) struct Args {
-    /// The card.
+    /// The card
     card: String,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    card: String,
+    column: String,
+    next: String,
+    unmet: Vec<Unmet>,
+    sequence: u64,
+}
+
+#[derive(Serialize)]
+struct Unmet {
+    code: String,
+    field: String,
+    message: String,
+    remedy: String,
+}
+
+impl From<&ErrorDetail> for Unmet {
+    fn from(it: &ErrorDetail) -> Self {
+        Self {
+            code: it.code.clone(),
+            field: it.field.clone(),
+            message: it.message.clone(),
+            remedy: it.remedy.clone(),
+        }
+    }
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let request = GetCardRequest {
-        stream: context.stream.clone(),
+        stream: context.stream()?,
         board: context.board.clone(),
         card: args.card,
         min_sequence: 0,
     };
-    let mut client = BoardServiceClient::new(context.channel.clone());
+    let mut client = BoardServiceClient::new(context.wire.clone());
     let it = client.explain(request).await?.into_inner();
-    let unmet = it.unmet.iter().map(|one| {
-        json!({"code": one.code, "field": one.field, "message": one.message, "remedy": one.remedy})
+    let data = Answer {
+        card: it.card.clone(),
+        column: it.column.clone(),
+        next: it.next.clone(),
+        unmet: it.unmet.iter().map(Unmet::from).collect(),
+        sequence: it.sequence,
+    };
+    one(context.output, &data, |_| text(&it)).map(|()| 0)
+}
+
+fn text(it: &ExplainResponse) -> String {
+    let place = format!("card `{}` is in `{}`", plain(&it.card), plain(&it.column));
+    if it.next.is_empty() {
+        return format!("{place}, the end of the board\n");
+    }
+    let next = format!("{place}; next is `{}`", plain(&it.next));
+    if it.unmet.is_empty() {
+        return format!("{next}\n{}\n", Mark::Good.on("nothing stands in the way"));
+    }
+    let ways = it.unmet.iter().map(|one| {
+        let (what, remedy) = (plain(&one.message), plain(&one.remedy));
+        format!("  {}  {what}\n         {} {remedy}\n", Mark::Bad.on("unmet"), Mark::Dim.on("do:"))
     });
-    let data = json!({
-        "card": it.card, "column": it.column, "next": it.next,
-        "unmet": unmet.collect::<Value>(), "sequence": it.sequence,
-    });
-    show(context.output, &data).map(|()| 0)
+    format!("{next}\n{}", ways.collect::<String>())
 }

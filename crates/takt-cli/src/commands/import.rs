@@ -1,51 +1,55 @@
 //! `takt import`: a board's history from an event log, recorded once however often it is sent.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use serde_json::json;
+use serde::Serialize;
 use takt_intake::{Csv, CsvOptions, ImportError, Options, Progress, ReportEvent, Xes};
+use takt_proto::v1::CloseImportRequest;
 use takt_proto::v1::board_service_client::BoardServiceClient;
-use takt_proto::v1::event_service_client::EventServiceClient;
-use takt_proto::v1::publish_result::Result as Outcome;
-use takt_proto::v1::{CloseImportRequest, PublishRequest};
 
 use super::Context;
-use crate::exit::{Failure, USAGE, VERDICT};
-use crate::output::{show, talk};
-
-/// How many events are published at once.
-const EVENTS: usize = 1000;
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(2);
+use super::feed::{self, Source};
+use crate::exit::{Failure, INTERNAL, USAGE, VERDICT};
+use crate::output::one;
 
 #[derive(Debug, clap::Subcommand)]
+#[command(
+    after_help = "An import may be interrupted and repeated: an event is known by its case, \
+    activity and time, and is recorded once."
+)]
 pub(super) enum Verb {
-    /// An XES event log (IEEE 1849), plain or gzip.
+    /// An XES event log (IEEE 1849), plain or gzip
+    #[command(after_help = "Examples:\n  \
+        takt import xes tickets.xes.gz --stream shop --done Closed\n  \
+        takt import xes tickets.xes --column-attribute org:group --emit - > facts.jsonl")]
     Xes {
-        /// The file.
+        /// The file
         file: PathBuf,
-        /// The attribute of an event that names the column.
-        #[arg(long, default_value = "concept:name")]
+        /// The attribute of an event that names the column
+        #[arg(long, default_value = "concept:name", value_name = "KEY")]
         column_attribute: String,
         #[command(flatten)]
         common: Common,
     },
-    /// A CSV event log with a header, plain or gzip.
+    /// A CSV event log with a header, plain or gzip
+    #[command(after_help = "Example:\n  \
+        takt import csv tickets.csv --card-attribute Ticket --column-attribute Status \\\n    \
+        --time-attribute Changed --done Closed --done Rejected")]
     Csv {
-        /// The file.
+        /// The file
         file: PathBuf,
-        /// The header of the case; found by common names if absent.
-        #[arg(long)]
-        case: Option<String>,
-        /// The header of the column a card was seen in; found by common names if absent.
-        #[arg(long)]
-        activity: Option<String>,
-        /// The header of the time; found by common names if absent.
-        #[arg(long)]
-        timestamp: Option<String>,
+        /// The header of the card; found by common names if absent
+        #[arg(long, visible_alias = "case", value_name = "HEADER")]
+        card_attribute: Option<String>,
+        /// The header of the column a card was seen in; found by common names if absent
+        #[arg(long, visible_alias = "activity", value_name = "HEADER")]
+        column_attribute: Option<String>,
+        /// The header of the time; found by common names if absent
+        #[arg(long, visible_alias = "timestamp", value_name = "HEADER")]
+        time_attribute: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -53,44 +57,62 @@ pub(super) enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// A column where finished work is; may be given more than once.
-    #[arg(long)]
+    /// A column where finished work is; may be given more than once
+    #[arg(long, value_name = "COLUMN")]
     done: Vec<String>,
-    /// Write the facts to stdout, one a line, and publish nothing.
+    /// Write the facts to stdout, one a line, and publish nothing
     #[arg(long, value_parser = ["-"])]
     emit: Option<String>,
 }
 
-type Events = Box<dyn Iterator<Item = Result<ReportEvent, ImportError>>>;
+type Events = Box<dyn Iterator<Item = Result<ReportEvent, ImportError>> + Send>;
+
+#[derive(Serialize)]
+struct Imported {
+    recorded: u64,
+    duplicate: u64,
+    dead: u64,
+    sequence: u64,
+}
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
     let (file, common) = match &verb {
         Verb::Xes { file, common, .. } | Verb::Csv { file, common, .. } => (file, common),
     };
-    let size = std::fs::metadata(file).map(|found| found.len()).unwrap_or(0);
     let emit = common.emit.is_some();
-    let (events, progress) = open(&verb)?;
-    if emit { emit_all(events) } else { publish_all(context, events, &progress, size).await }
+    let size = std::fs::metadata(file).ok().map(|found| found.len());
+    let file = file.clone();
+    let (events, progress) = open(verb)?;
+    let place = file.clone();
+    let items =
+        events.map(move |event| event.map(|it| it.to_json()).map_err(|it| failure(&place, &it)));
+    if emit {
+        return emit_all(items);
+    }
+    context.stream()?;
+    let read = Arc::new(move || progress.bytes());
+    publish_all(context, &file, Source { items: Box::new(items), read, size }).await
 }
 
-fn open(verb: &Verb) -> Result<(Events, Progress), Failure> {
-    let done = |common: &Common| common.done.iter().map(Into::into).collect();
+fn open(verb: Verb) -> Result<(Events, Progress), Failure> {
+    let done = |common: Common| common.done.into_iter().map(Into::into).collect();
     match verb {
         Verb::Xes { file, column_attribute, common } => {
             let options = Options { column: column_attribute.into(), done: done(common) };
-            let found = Xes::new(reader(file)?, options).map_err(|error| failure(file, &error))?;
+            let found =
+                Xes::new(reader(&file)?, options).map_err(|error| failure(&file, &error))?;
             let progress = found.progress();
             Ok((Box::new(found), progress))
         }
-        Verb::Csv { file, case, activity, timestamp, common } => {
-            let text = |text: &Option<String>| text.as_ref().map(Into::into);
+        Verb::Csv { file, card_attribute, column_attribute, time_attribute, common } => {
             let options = CsvOptions {
-                case: text(case),
-                activity: text(activity),
-                timestamp: text(timestamp),
+                case: card_attribute.map(Into::into),
+                activity: column_attribute.map(Into::into),
+                timestamp: time_attribute.map(Into::into),
                 done: done(common),
             };
-            let found = Csv::new(reader(file)?, options).map_err(|error| failure(file, &error))?;
+            let found =
+                Csv::new(reader(&file)?, options).map_err(|error| failure(&file, &error))?;
             let progress = found.progress();
             Ok((Box::new(found), progress))
         }
@@ -98,7 +120,11 @@ fn open(verb: &Verb) -> Result<(Events, Progress), Failure> {
 }
 
 fn reader(file: &Path) -> Result<File, Failure> {
-    File::open(file).map_err(|error| {
+    let opened = File::open(file).and_then(|opened| match opened.metadata()?.is_dir() {
+        true => Err(ErrorKind::IsADirectory.into()),
+        false => Ok(opened),
+    });
+    opened.map_err(|error| {
         let message = format!("cannot read `{}`: {error}", file.display());
         Failure::new(USAGE, message, "name a file that is there")
     })
@@ -109,112 +135,44 @@ fn failure(file: &Path, error: &ImportError) -> Failure {
     Failure::new(USAGE, message, &error.remedy)
 }
 
-fn misread(error: &ImportError, recorded: u64) -> Failure {
-    let mut failure =
-        Failure::new(USAGE, format!("{}: {}", error.place, error.reason), &error.remedy);
-    failure.hints.push(format!("{recorded} events before this place were recorded and stay so"));
-    failure
-}
-
-fn emit_all(events: Events) -> Result<u8, Failure> {
+fn emit_all(items: impl Iterator<Item = Result<Vec<u8>, Failure>>) -> Result<u8, Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for event in events {
-        let mut line = event.map_err(|error| misread(&error, 0))?.to_json();
-        line.push(b'\n');
+    let written = |result: std::io::Result<()>| match result {
+        Ok(()) => Ok(true),
         // A reader that has gone has had enough.
-        if out.write_all(&line).is_err() {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(INTERNAL, format!("cannot write to stdout: {error}"), "")),
+    };
+    for item in items {
+        let mut line = item?;
+        line.push(b'\n');
+        if !written(out.write_all(&line))? {
             return Ok(0);
         }
     }
-    // As above.
-    let _ = out.flush();
-    Ok(0)
+    written(out.flush()).map(|_| 0)
 }
 
-#[derive(Default)]
-struct Tally {
-    recorded: u64,
-    duplicate: u64,
-    dead: u64,
-    sequence: u64,
-}
-
-async fn publish_all(
-    context: &Context,
-    events: Events,
-    progress: &Progress,
-    size: u64,
-) -> Result<u8, Failure> {
-    let mut client = EventServiceClient::new(context.channel.clone());
-    let mut tally = Tally::default();
-    let mut told = Instant::now();
-    let mut batch = Vec::with_capacity(EVENTS);
-    for event in events {
-        match event {
-            Ok(event) => batch.push(event.to_json().into()),
-            Err(error) => {
-                publish(context, &mut client, std::mem::take(&mut batch), &mut tally).await?;
-                return Err(misread(&error, tally.recorded));
-            }
-        }
-        if batch.len() == EVENTS {
-            publish(context, &mut client, std::mem::take(&mut batch), &mut tally).await?;
-        }
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            let percent = progress.bytes().saturating_mul(100) / size.max(1);
-            talk(&format!("{percent} % read, {} events recorded", tally.recorded));
-        }
-    }
-    publish(context, &mut client, batch, &mut tally).await?;
-    let close = CloseImportRequest {
-        stream: context.stream.clone(),
-        board: context.board.clone(),
-        idempotency_key: context.key.clone(),
-        actor: context.actor.clone(),
-    };
+async fn publish_all(context: &Context, file: &Path, source: Source) -> Result<u8, Failure> {
+    let mut tally = feed::publish(context, source).await?;
     // A repeat that recorded nothing has nothing to close.
     if tally.recorded > 0 {
-        let closed = BoardServiceClient::new(context.channel.clone()).close_import(close).await?;
+        let close = CloseImportRequest {
+            stream: context.stream()?,
+            board: context.board.clone(),
+            idempotency_key: context.key.clone(),
+            actor: context.actor.clone(),
+        };
+        let closed = BoardServiceClient::new(context.wire.clone()).close_import(close).await?;
         tally.sequence = tally.sequence.max(closed.into_inner().sequence);
     }
-    let Tally { recorded, duplicate, dead, sequence } = tally;
-    let data = json!({
-        "recorded": recorded, "duplicate": duplicate, "dead": dead, "sequence": sequence,
-    });
-    show(context.output, &data)?;
-    Ok(if dead == 0 { 0 } else { VERDICT })
-}
-
-async fn publish(
-    context: &Context,
-    client: &mut EventServiceClient<tonic::transport::Channel>,
-    events: Vec<tonic::codegen::Bytes>,
-    tally: &mut Tally,
-) -> Result<(), Failure> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let (stream, actor) = (context.stream.clone(), context.actor.clone());
-    let answer =
-        client.publish(PublishRequest { stream, events, actor }).await.map_err(|status| {
-            let mut failure = Failure::from(status);
-            failure
-                .hints
-                .push("import the file again; what is recorded stays recorded once".into());
-            failure
-        })?;
-    let answer = answer.into_inner();
-    tally.sequence = tally.sequence.max(answer.sequence);
-    for outcome in answer.results.into_iter().filter_map(|one| one.result) {
-        match outcome {
-            Outcome::Recorded(_) => tally.recorded += 1,
-            Outcome::Duplicate(_) => tally.duplicate += 1,
-            Outcome::Dead(dead) => {
-                tally.dead += 1;
-                talk(&format!("dead: {} at {} ({})", dead.reason, dead.place, dead.id));
-            }
-        }
-    }
-    Ok(())
+    let data = Imported {
+        recorded: tally.recorded,
+        duplicate: tally.duplicate,
+        dead: tally.dead,
+        sequence: tally.sequence,
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    one(context.output, &data, |_| format!("{name}: {}\n", tally.sentence()))?;
+    Ok(if tally.dead == 0 { 0 } else { VERDICT })
 }

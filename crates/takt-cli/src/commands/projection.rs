@@ -1,39 +1,102 @@
 //! `takt projection`: the state that queries see.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde::Serialize;
 use takt_proto::v1::admin_service_client::AdminServiceClient;
-use takt_proto::v1::{ProjectionStatusRequest, VerifyProjectionRequest};
+use takt_proto::v1::{
+    ProjectionStatusRequest, ProjectionStatusResponse, RebuildProjectionRequest,
+    VerifyProjectionRequest,
+};
 
 use super::Context;
 use crate::exit::{Failure, VERDICT};
-use crate::output::show;
+use crate::output::one;
+use crate::output::page::Mark;
+use crate::output::table::Sheet;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// How far it has come, and its hash.
+    /// How far it has come, and its hash
     Status,
-    /// Whether it is the one that a rebuild gives; exits with 1 if not.
+    /// Fold the whole log anew
+    Rebuild,
+    /// Whether it is the one that a rebuild gives; exits with 1 if not
     Verify,
 }
 
+#[derive(Serialize)]
+struct State {
+    head: u64,
+    applied: u64,
+    checkpoint: u64,
+    hash: String,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    ok: bool,
+    sequence: u64,
+    live_hash: String,
+    rebuild_hash: String,
+}
+
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
-    let mut client = AdminServiceClient::new(context.channel.clone());
+    let mut client = AdminServiceClient::new(context.wire.clone());
     match verb {
         Verb::Status => {
             let it =
                 client.projection_status(ProjectionStatusRequest::default()).await?.into_inner();
-            let data = json!({"head": it.head, "applied": it.applied,
-                "checkpoint": it.checkpoint, "hash": it.hash});
-            show(context.output, &data).map(|()| 0)
+            show(context, "projection", it)
+        }
+        Verb::Rebuild => {
+            let request = RebuildProjectionRequest { actor: context.actor.clone() };
+            let it = client.rebuild_projection(request).await?.into_inner();
+            show(context, "projection, folded anew", it)
         }
         Verb::Verify => {
             let it =
                 client.verify_projection(VerifyProjectionRequest::default()).await?.into_inner();
-            let data = json!({"ok": it.ok, "sequence": it.sequence, "live_hash": it.live_hash,
-                "rebuild_hash": it.rebuild_hash});
-            show(context.output, &data)?;
+            let data = Verdict {
+                ok: it.ok,
+                sequence: it.sequence,
+                live_hash: it.live_hash,
+                rebuild_hash: it.rebuild_hash,
+            };
+            one(context.output, &data, |_| data.text())?;
             Ok(if it.ok { 0 } else { VERDICT })
         }
+    }
+}
+
+fn show(context: &Context, title: &str, it: ProjectionStatusResponse) -> Result<u8, Failure> {
+    let data =
+        State { head: it.head, applied: it.applied, checkpoint: it.checkpoint, hash: it.hash };
+    one(context.output, &data, |_| data.text(title)).map(|()| 0)
+}
+
+impl State {
+    fn text(&self, title: &str) -> String {
+        let mut sheet = Sheet::new(title);
+        sheet.line("log", format!("{} events", self.head));
+        let behind = |at: u64| match self.head.saturating_sub(at) {
+            0 => format!("{at}, up to date"),
+            behind => format!("{at}, {behind} behind"),
+        };
+        sheet.line("seen", behind(self.applied));
+        sheet.line("saved", behind(self.checkpoint));
+        sheet.line("hash", &self.hash);
+        sheet.text()
+    }
+}
+
+impl Verdict {
+    fn text(&self) -> String {
+        if self.ok {
+            let good = Mark::Good.on("the projection is what the log gives");
+            return format!("{good}, up to sequence {}\n", self.sequence);
+        }
+        let bad = Mark::Bad.on("the projection is NOT what the log gives");
+        let (live, rebuilt) = (&self.live_hash, &self.rebuild_hash);
+        format!("{bad}\n  live     {live}\n  rebuilt  {rebuilt}\n  do: takt projection rebuild\n")
     }
 }

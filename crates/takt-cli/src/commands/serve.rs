@@ -15,13 +15,13 @@ const USUAL: &str = "127.0.0.1:7420";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The folder of the log and of the projections.
+    /// The folder of the log and of the projections
     #[arg(long, default_value = "takt-data")]
     data: PathBuf,
-    /// Where to listen.
+    /// Where to listen
     #[arg(long, default_value = USUAL)]
     listen: SocketAddr,
-    /// Listen off loopback although anyone who reaches the port may act.
+    /// Listen off loopback although anyone who reaches the port may act
     #[arg(long)]
     insecure_bind: bool,
 }
@@ -30,10 +30,10 @@ pub(super) struct Args {
 pub(super) struct DevArgs {
     #[command(flatten)]
     server: Args,
-    /// Make a value stream to look at, `demo`, and keep it moving.
+    /// Make a value stream to look at, `demo`, and keep it moving
     #[arg(long)]
     demo: bool,
-    /// How often something happens in the demo; at `0s` it stands still.
+    /// How often something happens in the demo; at `0s` it stands still
     #[arg(long, default_value = "4s", requires = "demo")]
     demo_every: String,
 }
