@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use sha2::{Digest, Sha256};
 use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time, event::Unknown};
+use takt_events::DecodeError;
 use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
 use takt_projections::World;
 
@@ -85,7 +86,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 /// Folds entries; at one that does not follow, those before it are folded.
 fn fold(shared: &Shared, entries: &[Entry]) -> Result<(), LogError> {
     let mut recorded: Vec<Arc<Recorded>> =
-        entries.iter().map(|entry| Arc::new(decode(entry))).collect();
+        entries.iter().map(|entry| Arc::new(told(entry))).collect();
     let (seq, result) = {
         // Both are changed under the world's lock, so that a save sees them at one sequence.
         let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
@@ -120,23 +121,42 @@ pub(crate) async fn replay(
         }
         for entry in &entries {
             trail.add(entry)?;
-            world.apply(&decode(entry));
+            // What is wrong with an entry was told when it was first folded.
+            world.apply(&decode(entry).0);
         }
         world.forget_changes();
     }
     Ok((world, trail))
 }
 
-/// An entry that is no CloudEvent is kept as an unknown event: history cannot be refused.
-fn decode(entry: &Entry) -> Recorded {
-    takt_events::decode(entry.seq, &entry.bytes).unwrap_or_else(|error| {
-        tracing::warn!(seq = entry.seq, %error, "an entry of the log is no CloudEvent");
-        Recorded {
-            seq: entry.seq,
-            stream: StreamName::new("$unreadable"),
-            aggregate: Aggregate::Other("$unreadable".into()),
-            meta: Meta::new(entry.id, "".into(), Time::EPOCH),
-            event: Event::Unknown(Unknown { kind: "".into(), data: "null".into() }),
+/// An entry's event; tells what is wrong with it, if it is not understood.
+fn told(entry: &Entry) -> Recorded {
+    let (recorded, wrong) = decode(entry);
+    if let Some(error) = wrong {
+        tracing::warn!(seq = entry.seq, %error, "an entry of the log is not understood and kept as it is");
+    }
+    recorded
+}
+
+/// An entry's event, and why it is not understood, if it is not: an entry that is no CloudEvent,
+/// or whose data does not fit its type, is kept as an unknown event, since history cannot be
+/// refused.
+fn decode(entry: &Entry) -> (Recorded, Option<DecodeError>) {
+    match takt_events::decode(entry.seq, &entry.bytes) {
+        Ok(recorded) => {
+            let wrong = takt_events::misfit(&recorded.event);
+            (recorded, wrong)
         }
-    })
+        Err(error) => (unreadable(entry), Some(error)),
+    }
+}
+
+fn unreadable(entry: &Entry) -> Recorded {
+    Recorded {
+        seq: entry.seq,
+        stream: StreamName::new("$unreadable"),
+        aggregate: Aggregate::Other("$unreadable".into()),
+        meta: Meta::new(entry.id, "".into(), Time::EPOCH),
+        event: Event::Unknown(Unknown { kind: "".into(), data: "null".into() }),
+    }
 }

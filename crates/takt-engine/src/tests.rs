@@ -16,6 +16,7 @@ use takt_testkit::{MemoryDeadLetters, MemoryLog};
 use super::*;
 
 mod rebuild;
+mod unread;
 
 /// A store in memory that outlives the engine, as a disk would.
 #[derive(Default)]

@@ -4,6 +4,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use takt_domain::event::Unknown;
 use takt_domain::{Event, andon, board, change, deployment, stream, system, testing};
 
+use crate::envelope::{DecodeError, shown};
+
 macro_rules! dictionary {
     ($($kind:literal => $context:ident $module:ident::$variant:ident;)*) => {
         /// Every type of event that this version writes, in the order of the dictionary.
@@ -23,6 +25,23 @@ macro_rules! dictionary {
                 $(Event::$context($module::Event::$variant(data)) => to_raw_value(data),)*
                 Event::Unknown(unknown) => RawValue::from_string(unknown.data.to_string()),
             }
+        }
+
+        /// Why the data of an event of a known type was not understood, if it was not: such an
+        /// event is kept as it is, under a type that this version knows.
+        pub fn misfit(event: &Event) -> Option<DecodeError> {
+            let Event::Unknown(unknown) = event else { return None };
+            let error = match unknown.kind.as_str() {
+                $($kind => serde_json::from_str(&unknown.data)
+                    .map(|data| Event::$context($module::Event::$variant(data)))
+                    .err(),)*
+                _ => None,
+            };
+            error.map(|error| DecodeError::Data {
+                kind: unknown.kind.to_string(),
+                data: shown(&unknown.data),
+                error,
+            })
         }
 
         /// The event of a type with its data. History cannot be refused: what this version does

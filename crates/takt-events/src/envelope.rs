@@ -4,6 +4,7 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,10 +14,44 @@ use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time};
 
 use crate::dictionary::{data_of, read, type_of};
 
-/// Why bytes are not an event of the log.
+/// Why bytes are not an event of the log, or why an event of a known type is not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("the entry is not a CloudEvent in JSON")]
-pub struct DecodeError(#[from] serde_json::Error);
+pub enum DecodeError {
+    /// The bytes are no CloudEvent.
+    #[error("the entry is not a CloudEvent in JSON: {0}")]
+    Envelope(serde_json::Error),
+    /// An attribute has a value that does not read.
+    #[error("attribute `{name}` is {value}: {error}")]
+    Attribute {
+        /// The attribute.
+        name: String,
+        /// Its value, as JSON; cut when it is long.
+        value: String,
+        /// What is wrong, and where in the entry.
+        error: serde_json::Error,
+    },
+    /// The data of a known type does not read.
+    #[error("data of type `{kind}` does not read: {error}, in {data}")]
+    Data {
+        /// The type.
+        kind: String,
+        /// The data, as JSON; cut when it is long.
+        data: String,
+        /// What is wrong, and where in the data.
+        error: serde_json::Error,
+    },
+}
+
+/// How many characters of a value an error shows.
+const SHOWN: usize = 80;
+
+/// A value as an error shows it: in backticks, and not at any length.
+pub(crate) fn shown(value: &str) -> String {
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("`{}…`", value.get(..end).unwrap_or_default()),
+        None => format!("`{value}`"),
+    }
+}
 
 /// The CloudEvent as it stands in the log; extension names are lowercase letters and digits only.
 #[derive(Serialize, Deserialize)]
@@ -93,7 +128,8 @@ pub fn encode(stream: &StreamName, aggregate: &Aggregate, meta: &Meta, event: &E
 /// # Errors
 /// When the bytes are not a CloudEvent with the attributes that every entry has.
 pub fn decode(seq: u64, bytes: &[u8]) -> Result<Recorded, DecodeError> {
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes)?;
+    let envelope: Envelope<'_> =
+        serde_json::from_slice(bytes).map_err(|error| misread(bytes, error))?;
     let some = |text: Option<Cow<'_, str>>| text.map(SmolStr::new);
     Ok(Recorded {
         seq,
@@ -115,6 +151,36 @@ pub fn decode(seq: u64, bytes: &[u8]) -> Result<Recorded, DecodeError> {
             digest: some(envelope.taktdigest),
         },
     })
+}
+
+/// Why an entry does not read: the attribute that is to blame, where one is.
+fn misread(bytes: &[u8], error: serde_json::Error) -> DecodeError {
+    let attributes: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(bytes).unwrap_or_default();
+    let to_blame = attributes.into_iter().find(|(name, value)| !fits(name, value.get()));
+    match to_blame {
+        Some((name, value)) => DecodeError::Attribute { name, value: shown(value.get()), error },
+        None => DecodeError::Envelope(error),
+    }
+}
+
+/// Whether an attribute's value reads as the envelope wants it.
+fn fits(name: &str, value: &str) -> bool {
+    fn reads<'a, T: Deserialize<'a>>(value: &'a str) -> bool {
+        serde_json::from_str::<T>(value).is_ok()
+    }
+    match name {
+        "id" => reads::<EventId>(value),
+        "time" | "recordedtime" => reads::<Time>(value),
+        "takthistorical" => reads::<bool>(value),
+        "specversion" | "source" | "type" | "subject" | "taktstream" | "taktaggregate" => {
+            reads::<Cow<'_, str>>(value)
+        }
+        "sequence" | "actor" | "causationid" | "correlationid" | "traceparent" | "taktdigest" => {
+            reads::<Option<Cow<'_, str>>>(value)
+        }
+        _ => true,
+    }
 }
 
 /// The digest that an entry's envelope carries, without reading the rest.

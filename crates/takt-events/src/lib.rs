@@ -4,6 +4,6 @@ mod dictionary;
 mod digest;
 mod envelope;
 
-pub use dictionary::{TYPES, type_of};
+pub use dictionary::{TYPES, misfit, type_of};
 pub use digest::{content_digest, text_digest};
 pub use envelope::{DecodeError, decode, encode, recorded_digest};

@@ -56,6 +56,45 @@ fn a_known_type_with_data_that_does_not_fit_is_kept_not_refused() {
 }
 
 #[test]
+fn an_entry_that_does_not_read_names_the_attribute_its_value_and_the_place() {
+    let line = GOLDENS.lines().next().unwrap();
+    let at = "2026-03-02T09:30:00Z";
+    for (entry, expected) in [
+        (
+            line.replacen(at, "yesterday", 1),
+            "attribute `time` is `\"yesterday\"`: `yesterday` is not an RFC",
+        ),
+        (line.replace("\"1.0\"", "[1]"), "attribute `specversion` is `[1]`: invalid type"),
+        (
+            line.replacen("\"type\"", "\"sort\"", 1),
+            "the entry is not a CloudEvent in JSON: missing",
+        ),
+        (line[..100].to_owned(), "the entry is not a CloudEvent in JSON: EOF while parsing"),
+        (line.replacen(at, &"x".repeat(500), 1), "attribute `time` is `\"xxx"),
+    ] {
+        let error = decode(1, entry.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+        assert!(error.contains(" at line 1 column "), "{error}");
+        assert!(error.len() < 900, "{error}");
+    }
+}
+
+#[test]
+fn data_that_does_not_fit_its_known_type_says_why() {
+    let golden = GOLDENS.lines().next().unwrap();
+    let line = golden.replace("\"title\":\"Web shop\"", "\"title\":5");
+    let why = crate::misfit(&decode(1, line.as_bytes()).unwrap().event).unwrap().to_string();
+    assert!(
+        why.starts_with("data of type `dev.takt.stream.created.v1` does not read: invalid type:"),
+        "{why}"
+    );
+    assert!(why.contains("integer `5`") && why.ends_with("in `{\"title\":5}`"), "{why}");
+    for fine in [golden.to_owned(), line.replace("stream.created.v1", "stream.sung.v9")] {
+        assert!(crate::misfit(&decode(1, fine.as_bytes()).unwrap().event).is_none(), "{fine}");
+    }
+}
+
+#[test]
 fn the_digest_of_an_entry_reads_without_the_rest() {
     for line in GOLDENS.lines() {
         assert_eq!(
