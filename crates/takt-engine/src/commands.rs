@@ -34,6 +34,9 @@ pub struct Receipt {
     pub sequence: u64,
     /// The events' ids; empty when there was nothing to write.
     pub ids: Vec<EventId>,
+    /// What the first event is about, such as the alert that was pulled or joined; empty when
+    /// there was nothing to write.
+    pub subject: SmolStr,
     /// Whether the key had been used for the same command before.
     pub duplicate: bool,
 }
@@ -59,7 +62,7 @@ pub(crate) async fn execute(
     call: &Call,
     command: &Command,
 ) -> Result<Receipt, Error> {
-    let digest = takt_events::text_digest(&format!("{command:?}"));
+    let digest = digest(command);
     loop {
         mailbox.settle().await?;
         if let Some(known) = known(mailbox, call, &digest).await? {
@@ -76,13 +79,16 @@ pub(crate) async fn execute(
             }
         };
         if decision.events.is_empty() {
-            return Ok(Receipt { sequence: mailbox.written, ids: vec![], duplicate: false });
+            let (ids, subject) = (vec![], SmolStr::default());
+            return Ok(Receipt { sequence: mailbox.written, ids, subject, duplicate: false });
         }
         let drafts = drafts(mailbox, call, decision.aggregate, decision.events, &digest);
         match mailbox.append(&drafts, &decision.also).await {
             Ok(_) => {
                 let ids = drafts.iter().map(|draft| draft.meta.id).collect();
-                return Ok(Receipt { sequence: mailbox.written, ids, duplicate: false });
+                let subject = drafts.first().map(|draft| draft.meta.subject.clone());
+                let subject = subject.unwrap_or_default();
+                return Ok(Receipt { sequence: mailbox.written, ids, subject, duplicate: false });
             }
             Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
             Err(other) => return Err(other.into()),
@@ -97,12 +103,24 @@ async fn known(mailbox: &Mailbox, call: &Call, digest: &str) -> Result<Option<Re
     let Some(seq) = mailbox.shared.read(|world| world.sequence_of(&id)) else { return Ok(None) };
     let entries = mailbox.shared.log.read(seq, 1).await?;
     let recorded = entries.first().and_then(|entry| takt_events::decode(seq, &entry.bytes).ok());
-    match recorded.and_then(|recorded| recorded.meta.digest) {
-        Some(before) if before == digest => {
-            Ok(Some(Receipt { sequence: seq, ids: vec![id], duplicate: true }))
+    match recorded.map(|recorded| recorded.meta) {
+        Some(meta) if meta.digest.as_deref() == Some(digest) => {
+            let (ids, subject) = (vec![id], meta.subject);
+            Ok(Some(Receipt { sequence: seq, ids, subject, duplicate: true }))
         }
         Some(_) | None => Err(Error::KeyReused { key: key.clone() }),
     }
+}
+
+/// What a key stands for: the command without the time of asking, which is another in a retry.
+fn digest(command: &Command) -> SmolStr {
+    let mut command = command.clone();
+    if let Command::Andon(order) = &mut command
+        && let andon::Order::Pull { trigger, .. } = order.as_mut()
+    {
+        trigger.at = Time::EPOCH;
+    }
+    takt_events::text_digest(&format!("{command:?}"))
 }
 
 fn event_id(mailbox: &Mailbox, key: Option<&SmolStr>, ordinal: u32) -> EventId {

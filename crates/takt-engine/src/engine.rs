@@ -204,9 +204,7 @@ impl Engine {
         stream: &StreamName,
         facts: Vec<Bytes>,
     ) -> Result<Vec<Published>, Error> {
-        if !self.shared.read(|world| world.streams.contains_key(stream)) {
-            return Err(Error::UnknownStream(stream.clone()));
-        }
+        self.heard_of(stream)?;
         let (answer, answered) = oneshot::channel();
         self.ask(stream, Task::Facts { facts, answer }, answered, PUBLISH_DEADLINE).await
     }
@@ -321,9 +319,20 @@ impl Engine {
         call: Call,
         command: Command,
     ) -> Result<Receipt, Error> {
+        if !matches!(command, Command::Stream(stream::Command::Create { .. })) {
+            self.heard_of(stream)?;
+        }
         let (answer, answered) = oneshot::channel();
         let deadline = call.deadline;
         self.ask(stream, Task::Command { call, command, answer }, answered, deadline).await
+    }
+
+    /// Refuses a name that nobody has asked to create, so that invented names get no mailbox.
+    /// A stream with a mailbox may be in the log and not yet folded; its mailbox decides.
+    fn heard_of(&self, stream: &StreamName) -> Result<(), Error> {
+        let known = self.mailboxes().contains_key(stream)
+            || self.shared.read(|world| world.streams.contains_key(stream));
+        if known { Ok(()) } else { Err(Error::UnknownStream(stream.clone())) }
     }
 
     async fn ask<T>(
@@ -356,7 +365,9 @@ impl Engine {
         Ok(sender)
     }
 
-    fn mailboxes(&self) -> std::sync::MutexGuard<'_, BTreeMap<StreamName, mpsc::Sender<Task>>> {
+    pub(crate) fn mailboxes(
+        &self,
+    ) -> std::sync::MutexGuard<'_, BTreeMap<StreamName, mpsc::Sender<Task>>> {
         self.shared.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

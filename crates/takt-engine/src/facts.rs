@@ -69,6 +69,10 @@ pub(crate) async fn record(
     mailbox: &mut Mailbox,
     facts: Vec<Bytes>,
 ) -> Result<Vec<Published>, Error> {
+    mailbox.settle().await?;
+    if !mailbox.shared.read(|world| world.streams.contains_key(&mailbox.stream)) {
+        return Err(Error::UnknownStream(mailbox.stream.clone()));
+    }
     let mut published = Vec::with_capacity(facts.len());
     let mut rest = facts.as_slice();
     while !rest.is_empty() {

@@ -15,6 +15,7 @@ use takt_testkit::{MemoryDeadLetters, MemoryLog};
 
 use super::*;
 
+mod commands;
 mod rebuild;
 mod unread;
 

@@ -141,7 +141,8 @@ impl v1::andon_service_server::AndonService for Services {
         let call = call(wait, &asked.actor, &asked.idempotency_key, None)?;
         let done = self.done(self.engine.andon(&stream, call, order).await)?;
         let (sequence, duplicate) = (done.sequence, done.duplicate);
-        Ok(Response::new(v1::PullResponse { alert: alert.to_string(), sequence, duplicate }))
+        let alert = if done.subject.is_empty() { alert.to_string() } else { done.subject.into() };
+        Ok(Response::new(v1::PullResponse { alert, sequence, duplicate }))
     }
 
     async fn acknowledge(

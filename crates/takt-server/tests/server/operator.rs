@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use takt_proto::v1::ListCardsRequest;
+use takt_proto::v1::andon_service_client::AndonServiceClient;
 use takt_proto::v1::board_service_client::BoardServiceClient;
 use takt_proto::v1::event_service_client::EventServiceClient;
+use takt_proto::v1::{ListCardsRequest, PullRequest};
 use tokio::time::timeout;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::{Server, card, publish};
 
@@ -23,14 +24,17 @@ async fn health_is_told_for_every_service_and_ends_with_the_server() {
         let request = HealthCheckRequest { service: service.clone() };
         let mut watched = health.watch(request).await.unwrap().into_inner();
         // A service that is not known yet is told as such, and then as it is.
-        let serving = async { while watched.message().await.unwrap().unwrap().status != 1 {} };
-        timeout(SOON, serving).await.unwrap();
+        timeout(SOON, serving(&mut watched)).await.unwrap();
         if service.is_empty() {
             server.stop.cancel();
             let ended = timeout(SOON, watched.message()).await.unwrap().unwrap().unwrap();
             assert_eq!(ended.status, 2, "not serving");
         }
     }
+}
+
+async fn serving(watched: &mut tonic::Streaming<HealthCheckResponse>) {
+    while watched.message().await.unwrap().unwrap().status != 1 {}
 }
 
 #[tokio::test]
@@ -86,5 +90,22 @@ async fn cards_come_in_pages_that_hold_each_once() {
     }
     let wanted: Vec<String> = (0..25).map(|at| format!("c-{at:02}")).collect();
     assert_eq!(seen, wanted);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_pull_asked_again_with_its_key_is_the_same_alert() {
+    let server = Server::start().await;
+    let mut andon = AndonServiceClient::new(server.shop().await);
+    let request = PullRequest {
+        stream: "shop".to_owned(),
+        summary: "the build is broken".to_owned(),
+        idempotency_key: "k".to_owned(),
+        ..PullRequest::default()
+    };
+    let first = andon.pull(request.clone()).await.unwrap().into_inner();
+    let again = andon.pull(request).await.unwrap().into_inner();
+    assert_eq!(again.alert, first.alert);
+    assert!(again.duplicate && !first.duplicate);
     server.stopped().await;
 }
