@@ -46,7 +46,7 @@ pub(super) const STEPS: [Step; 7] = [
         ..step(TEST, ColumnKind::Active, (90, 2_000))
     },
     Step { limit: Some((5, WipPolicy::Hard)), ..step(SHIP, ColumnKind::Queue, (60, 1_700)) },
-    step(DONE, ColumnKind::Done, (0, 0)),
+    step(DONE, ColumnKind::Done, (400, 2_800)),
 ];
 
 /// Where an open card is: its column, for how many minutes, why it is blocked, its class.

@@ -174,7 +174,9 @@ impl Tale {
     /// When a card entered each column of its way, in minutes before now; the last one is given.
     fn walk(&mut self, way: &[&'static str], last: i64) -> Vec<(&'static str, i64)> {
         let stays = way.split_last().map(|(_, stays)| stays).unwrap_or_default();
-        let lengths: Vec<i64> = stays.iter().map(|column| self.stay(column)).collect();
+        let pace = self.pace();
+        let lengths: Vec<i64> =
+            stays.iter().map(|column| (self.stay(column) * pace / 100).max(1)).collect();
         let (room, whole) = ((HISTORY - last).max(1), lengths.iter().sum::<i64>().max(1));
         let mut ago = last + whole.min(room);
         let mut sightings = vec![];
@@ -186,6 +188,17 @@ impl Tale {
             end.1 = last;
         }
         sightings
+    }
+
+    /// How long a piece of work takes against what is usual, in percent: most goes quickly and some
+    /// drags on, so that lead times have the long tail that they have in life.
+    fn pace(&mut self) -> i64 {
+        let (low, high) = match self.chance.between(1, 100) {
+            ..=60 => (35, 100),
+            61..=82 => (100, 190),
+            _ => (230, 430),
+        };
+        i64::try_from(self.chance.between(low, high)).unwrap_or(100)
     }
 
     fn stay(&mut self, column: &str) -> i64 {
