@@ -64,10 +64,12 @@ pub fn card(card: &CardView, sign: Sign, now: takt_domain::Time) -> Markup {
                 p.class { (icon(sign)) " " (word) }
             }
             p class=(shown.as_ref().map_or("age", |(class, ..)| class)) {
-                @if let Some((_, sign, _)) = &shown { (icon(sign)) " " }
-                span.unseen { "here for " }
-                (since(card.since, now))
-                @if let Some((_, _, words)) = &shown { " · " (words) }
+                span {
+                    @if let Some((_, sign, _)) = &shown { (icon(sign)) " " }
+                    span.unseen { "here for " }
+                    (since(card.since, now))
+                }
+                @if let Some((_, _, words)) = &shown { " " span { (words) } }
             }
             @if let Some(reason) = &card.blocked {
                 p.reason {

@@ -53,10 +53,18 @@ pub fn cards(
 pub fn head(column: &ColumnView) -> Markup {
     let rules = rules(column);
     html! {
-        h2 { (column.name) }
+        div.name {
+            h2 { (column.name) }
+            @if let Some(stage) = &column.stage { p.rules { "stage " (stage) } }
+        }
         (load(column))
-        @if !rules.is_empty() { p.rules { (rules.join(" · ")) } }
-        @if column.unplanned { p.rules.unplanned { (icon("?")) " unplanned" } }
+        p.rules {
+            @for (at, rule) in rules.iter().enumerate() {
+                @if at > 0 { ", " }
+                span { (rule) }
+            }
+            @if column.unplanned { ", " span.unplanned { (icon("?")) " unplanned" } }
+        }
     }
 }
 
@@ -113,6 +121,5 @@ fn rules(column: &ColumnView) -> Vec<String> {
         WipPolicy::Hard => Some("hard limit".to_owned()),
     };
     let time = column.time_limit.map(|limit| format!("at most {}", human(limit)));
-    let stage = column.stage.as_ref().map(|stage| format!("stage {stage}"));
-    [Some(kind.to_owned()), limit, time, stage].into_iter().flatten().collect()
+    [Some(kind.to_owned()), limit, time].into_iter().flatten().collect()
 }
