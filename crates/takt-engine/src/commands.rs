@@ -201,17 +201,18 @@ fn decide(
     }
 }
 
-/// An event of the line with the alert as its subject.
+/// An event of the line with the alert as its subject; what fell due is dated at its deadline,
+/// whenever that is noticed.
 pub(crate) fn on_line(event: andon::Event, at: Time) -> (Event, SmolStr, Time) {
     use andon::Event as E;
-    let alert = match &event {
-        E::Pulled(it) => &it.alert,
-        E::Joined(it) => &it.alert,
-        E::Acknowledged(it) => &it.alert,
-        E::AcknowledgementExpired(it) => &it.alert,
-        E::Escalated(it) => &it.alert,
-        E::ConditionCleared(it) => &it.alert,
-        E::Resolved(it) => &it.alert,
+    let (alert, at) = match &event {
+        E::Pulled(it) => (&it.alert, at),
+        E::Joined(it) => (&it.alert, at),
+        E::Acknowledged(it) => (&it.alert, at),
+        E::AcknowledgementExpired(it) => (&it.alert, it.at),
+        E::Escalated(it) => (&it.alert, it.at),
+        E::ConditionCleared(it) => (&it.alert, at),
+        E::Resolved(it) => (&it.alert, at),
     };
     let subject = SmolStr::new(alert.as_str());
     (Event::Andon(event), subject, at)

@@ -6,17 +6,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use takt_domain::board::{CardReported, ColumnSet, Details, Order, WipLimit, WipPolicy};
 use takt_domain::fact::{Fact, Report};
-use takt_domain::{BoardId, Rejection, Span, StreamName, Time, andon, stream};
+use takt_domain::{BoardId, Recorded, Rejection, Span, StreamName, Time, andon, stream, testing};
 use takt_ports::{Checkpoint, EventLog, ReadStore, StoreError, Write};
 use takt_projections::World;
 use takt_testkit::{MemoryDeadLetters, MemoryLog};
 
 use super::*;
+use crate::mailbox::Task;
 
 mod commands;
+mod due;
+mod line;
+mod random;
 mod rebuild;
+mod total;
 mod unread;
 
 /// A store in memory that outlives the engine, as a disk would.
@@ -69,7 +75,8 @@ impl Clock for HandClock {
     }
 }
 
-/// `card column second [digest]` as a fact of the source `test`, whose id is the whole text.
+/// `id card column second` as a fact of the source `test`. An id with `h` is imported history, the
+/// column `-` takes the card off the board, and `suite:NAME` is a test report, `red` or `green`.
 fn parse(bytes: &[u8], _now: Time) -> Result<Fact, Misfit> {
     let text = String::from_utf8_lossy(bytes);
     let words: Vec<&str> = text.split(' ').collect();
@@ -80,13 +87,9 @@ fn parse(bytes: &[u8], _now: Time) -> Result<Fact, Misfit> {
             remedy: "write `id card column second`".to_owned(),
         });
     };
-    let report = CardReported {
-        card: card.into(),
-        column: Some(column.into()),
-        details: Details::default(),
-        blocked: None,
-        reason: None,
-        deleted: false,
+    let report = match card.strip_prefix("suite:") {
+        Some(suite) => Report::Test(test_report(id, suite, column == "green")),
+        None => Report::Card(BoardId::main(), card_report(card, column)),
     };
     Ok(Fact {
         source: "test".into(),
@@ -97,9 +100,34 @@ fn parse(bytes: &[u8], _now: Time) -> Result<Fact, Misfit> {
         sequence: None,
         correlation: None,
         traceparent: None,
-        historical: false,
-        report: Report::Card(BoardId::main(), report),
+        historical: id.starts_with('h'),
+        report,
     })
+}
+
+fn card_report(card: &str, column: &str) -> CardReported {
+    CardReported {
+        card: card.into(),
+        column: (column != "-").then(|| column.into()),
+        details: Details::default(),
+        blocked: None,
+        reason: None,
+        deleted: column == "-",
+    }
+}
+
+fn test_report(run: &str, suite: &str, green: bool) -> testing::Reported {
+    let case = testing::Case {
+        suite: suite.into(),
+        class: "c".into(),
+        name: "n".into(),
+        outcome: if green { testing::CaseOutcome::Passed } else { testing::CaseOutcome::Failed },
+        duration: Span::ZERO,
+        message: None,
+    };
+    // A commit for each suite gives each an alert of its own.
+    let commit = suite.into();
+    testing::Reported { run: run.into(), level: testing::Level::Unit, commit, cases: vec![case] }
 }
 
 /// What outlives an engine in these tests.
@@ -175,6 +203,19 @@ fn to(card: &str, column: &str) -> Order {
     Order::MoveCard { card: card.into(), column: column.into(), fixes: None }
 }
 
+/// Somebody pulls the cord.
+fn pull(alert: &str) -> andon::Order {
+    let kind = andon::CauseKind::Person;
+    andon::Order::Pull {
+        alert: alert.into(),
+        cause: andon::Cause { kind, source: "ann".into(), id: alert.into() },
+        stage: None,
+        column: None,
+        cleared_by: None,
+        trigger: andon::Trigger { event: "".into(), at: Time::EPOCH, summary: "smoke".into() },
+    }
+}
+
 async fn with_columns(house: &House) -> Engine {
     let engine = house.open().await;
     let create = stream::Command::Create { name: shop(), title: "Shop".into() };
@@ -182,6 +223,35 @@ async fn with_columns(house: &House) -> Engine {
     board(&engine, column("todo", 0)).await.unwrap();
     board(&engine, column("doing", 3)).await.unwrap();
     engine
+}
+
+/// All that is in the log.
+async fn history(house: &House) -> Vec<Recorded> {
+    let entries = house.log.read(1, usize::MAX).await.unwrap();
+    entries.iter().map(|entry| takt_events::decode(entry.seq, &entry.bytes).unwrap()).collect()
+}
+
+fn of_type(history: &[Recorded], kind: &str) -> usize {
+    let kind = format!("dev.takt.{kind}.v1");
+    history.iter().filter(|one| takt_events::type_of(&one.event) == kind).count()
+}
+
+/// Lets the stream look at the clock, and waits until it has done what it saw.
+async fn tick(engine: &Engine) {
+    engine.mailbox(&shop()).unwrap().send(Task::Tick).await.unwrap();
+    // The mailbox does one task after the other, and this one writes nothing.
+    board(engine, Order::Wake).await.unwrap();
+}
+
+/// Properties over whole engines take few cases; the soak asks for more of all.
+fn few() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.div_ceil(8), ..config }
+}
+
+/// Runs a story to its end, from within a property.
+fn run<T>(story: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(story)
 }
 
 fn open_causes(engine: &Engine) -> Vec<andon::CauseKind> {

@@ -1,0 +1,128 @@
+//! What falls due is told once, across downtime and a clock that steps.
+
+use super::*;
+
+const HOUR: i64 = 3600;
+
+/// A column with a time limit of an hour and two cards in it, and a stop that somebody looks after
+/// for an hour; all at the house's first second.
+async fn begin(house: &House) -> Engine {
+    let engine = house.open().await;
+    let create = stream::Command::Create { name: shop(), title: "Shop".into() };
+    engine.stream(&shop(), call(), create).await.unwrap();
+    let escalate_after = Span::from_secs(600);
+    let policy = stream::Policy { escalate_after, ..stream::Policy::default() };
+    engine.stream(&shop(), call(), stream::Command::SetPolicy(policy)).await.unwrap();
+    board(&engine, timed("todo", HOUR)).await.unwrap();
+    board(&engine, add("a")).await.unwrap();
+    board(&engine, add("b")).await.unwrap();
+    engine.andon(&shop(), call(), pull("a-1")).await.unwrap();
+    let hold = Span::from_secs(HOUR);
+    let acknowledge = andon::Order::Acknowledge { alert: "a-1".into(), hold };
+    engine.andon(&shop(), call(), acknowledge).await.unwrap();
+    engine
+}
+
+fn timed(name: &str, seconds: i64) -> Order {
+    let Order::SetColumn(set) = column(name, 0) else { panic!("a column is set") };
+    Order::SetColumn(ColumnSet { time_limit: Some(Span::from_secs(seconds)), ..set })
+}
+
+/// One turn of the clock, by seconds; with a restart the house stands still meanwhile.
+async fn turn(house: &House, engine: Engine, seconds: i64, restart: bool) -> Engine {
+    if restart {
+        engine.shutdown().await;
+    }
+    house.clock.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    let engine = if restart { house.open().await } else { engine };
+    tick(&engine).await;
+    engine
+}
+
+/// Each time that the log tells of what fell due, with the deadline that its event is dated at.
+fn told(history: &[Recorded]) -> Vec<(&'static str, Time)> {
+    use takt_domain::{Event, board};
+    let mut told: Vec<_> = history
+        .iter()
+        .filter_map(|one| {
+            let (what, deadline) = if let Event::Board(board::Event::CardOverdue(it)) = &one.event {
+                ("overdue", it.since + it.limit)
+            } else if let Event::Andon(andon::Event::AcknowledgementExpired(it)) = &one.event {
+                ("expired", it.at)
+            } else if let Event::Andon(andon::Event::Escalated(it)) = &one.event {
+                ("escalated", it.at)
+            } else {
+                return None;
+            };
+            assert_eq!(one.meta.time, deadline, "{what} is not dated at its deadline");
+            Some((what, deadline))
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn what_is_due_is_told_once_across_restarts_downtime_and_clock_steps(
+        steps in prop::collection::vec(
+            prop_oneof![
+                6 => (-HOUR..2 * HOUR, any::<bool>()),
+                1 => (Just(24 * HOUR), Just(true)),
+            ],
+            1..12,
+        ),
+    ) {
+        let house = House::new();
+        let start = house.clock.now();
+        let (history, latest) = run(async {
+            let mut engine = begin(&house).await;
+            let mut latest = start;
+            for (seconds, restart) in steps {
+                engine = turn(&house, engine, seconds, restart).await;
+                latest = latest.max(house.clock.now());
+            }
+            engine.shutdown().await;
+            (history(&house).await, latest)
+        });
+        let hour = start + Span::from_secs(HOUR);
+        let later = hour + Span::from_secs(600);
+        let all = [("escalated", later), ("expired", hour), ("overdue", hour), ("overdue", hour)];
+        let expected: Vec<_> = all.into_iter().filter(|(_, due)| *due <= latest).collect();
+        prop_assert_eq!(told(&history), expected);
+        let overdue = history.iter().filter(|one| one.aggregate == takt_domain::Aggregate::Line);
+        let pulled = of_type(&overdue.cloned().collect::<Vec<_>>(), "andon.pulled");
+        prop_assert_eq!(pulled, if latest >= hour { 3 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_closes_is_closed_a_minute_after_its_last_fact_once() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    let facts = |from: u32| -> Vec<Bytes> {
+        (from..from + 5).map(|n| format!("h{n} c{n} doing {n}").into()).collect()
+    };
+    engine.publish(&shop(), facts(0)).await.unwrap();
+    let engine = turn(&house, engine, 59, false).await;
+    assert_eq!(of_type(&history(&house).await, "board.import_closed"), 0);
+    assert_eq!(open_causes(&engine), []);
+    // Another fact begins the minute anew, and a restart does not end it.
+    engine.publish(&shop(), facts(5)).await.unwrap();
+    let last = house.clock.now();
+    let engine = turn(&house, engine, 59, true).await;
+    assert_eq!(of_type(&history(&house).await, "board.import_closed"), 0);
+    let engine = turn(&house, engine, HOUR, true).await;
+    let engine = turn(&house, engine, HOUR, true).await;
+    let engine = turn(&house, engine, HOUR, false).await;
+    let history = history(&house).await;
+    assert_eq!(of_type(&history, "board.import_closed"), 1);
+    let closed = history
+        .iter()
+        .find(|one| takt_events::type_of(&one.event) == "dev.takt.board.import_closed.v1");
+    assert_eq!(closed.unwrap().meta.time, last + Span::from_secs(60));
+    assert_eq!(open_causes(&engine), [andon::CauseKind::WipLimit]);
+    assert_eq!(of_type(&history, "andon.pulled"), 1);
+}
