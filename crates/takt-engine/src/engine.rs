@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     /// Cancelled when the last writer has ended.
     pub(crate) done: CancellationToken,
     /// The tasks that follow the log.
-    followers: TaskTracker,
+    pub(crate) followers: TaskTracker,
 }
 
 impl Shared {

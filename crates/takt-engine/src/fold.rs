@@ -8,6 +8,7 @@ use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time, e
 use takt_events::DecodeError;
 use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
 use takt_projections::World;
+use tokio::task::JoinHandle;
 
 use crate::engine::{Health, Shared};
 use crate::save;
@@ -48,18 +49,43 @@ impl Trail {
 /// A read side with the trail of the log that it was folded from.
 pub(crate) type Folded = (World, Trail);
 
+/// Entries with what they say.
+type Batch = Vec<(Entry, Arc<Recorded>)>;
+
+/// Reads and decodes the next entries up to `head`, on a task of its own: at a start there is much
+/// to fold, and folding need not wait for reading.
+fn read_ahead(shared: &Arc<Shared>, from: u64, head: u64) -> JoinHandle<Result<Batch, LogError>> {
+    let log = Arc::clone(&shared.log);
+    tokio::spawn(async move {
+        if from > head {
+            return Ok(vec![]);
+        }
+        Ok(decoded(log.read(from, BATCH).await?))
+    })
+}
+
+fn decoded(entries: Vec<Entry>) -> Batch {
+    let recorded = |entry: Entry| {
+        let recorded = Arc::new(told(&entry));
+        (entry, recorded)
+    };
+    entries.into_iter().map(recorded).collect()
+}
+
 /// Folds everything that is in the log now.
 pub(crate) async fn catch_up_to_head(shared: &Arc<Shared>) -> Result<(), LogError> {
     let head = shared.log.head().await?;
-    let mut from = shared.read(|world| world.seq) + 1;
-    while from <= head {
-        let entries = shared.log.read(from, BATCH).await?;
-        let Some(last) = entries.last() else { break };
-        from = last.seq + 1;
-        fold(shared, &entries)?;
+    let mut next = read_ahead(shared, shared.read(|world| world.seq) + 1, head);
+    loop {
+        let ended = |error: tokio::task::JoinError| LogError::Unavailable {
+            reason: error.to_string().into(),
+        };
+        let batch = next.await.map_err(ended)??;
+        let Some((last, _)) = batch.last() else { return Ok(()) };
+        next = read_ahead(shared, last.seq + 1, head);
+        fold(shared, batch)?;
         save::bound(shared).await;
     }
-    Ok(())
 }
 
 /// Follows the log until the last writer has ended, since writers wait for what they wrote; a log
@@ -72,7 +98,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
             () = shared.done.cancelled() => return,
         };
         let folding = shared.folding.lock().await;
-        let folded = next.and_then(|entries| fold(&shared, &entries));
+        let folded = next.and_then(|entries| fold(&shared, decoded(entries)));
         drop(folding);
         if let Err(error) = folded {
             tracing::error!(%error, "the log cannot be followed; reads are refused");
@@ -84,22 +110,18 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
 }
 
 /// Folds entries; at one that does not follow, those before it are folded.
-fn fold(shared: &Shared, entries: &[Entry]) -> Result<(), LogError> {
-    let mut recorded: Vec<Arc<Recorded>> =
-        entries.iter().map(|entry| Arc::new(told(entry))).collect();
+fn fold(shared: &Shared, batch: Batch) -> Result<(), LogError> {
     let (seq, result) = {
         // Both are changed under the world's lock, so that a save sees them at one sequence.
         let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
         let mut trail = shared.trail.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = entries
+        let result = batch
             .iter()
-            .zip(&recorded)
             .try_for_each(|(entry, recorded)| trail.add(entry).inspect(|()| world.apply(recorded)));
         (world.seq, result)
     };
-    recorded.retain(|one| one.seq <= seq);
     shared.seen.send_replace(seq);
-    for one in recorded {
+    for (_, one) in batch.into_iter().filter(|(entry, _)| entry.seq <= seq) {
         // Nobody may be listening, which is no error.
         let _ = shared.changes.send(one);
     }

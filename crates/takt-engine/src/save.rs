@@ -13,8 +13,9 @@ use crate::fold::{Folded, Trail};
 
 /// The version of the saved rows' meaning; another version is rebuilt from the log.
 pub const PROJECTION_VERSION: u32 = 3;
-/// How often the read side is saved while it changes.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often the read side is saved while it changes. Each save syncs a file on the disk that the log
+/// is on, and commands wait behind it; what is not saved is folded again in a fraction of a second.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// How many changes may wait to be saved before folding waits for them, so that memory is bounded
 /// when the log is faster than the store.
@@ -109,10 +110,19 @@ pub(crate) async fn write_behind(shared: Arc<Shared>) {
     }
 }
 
-/// Saves when so much has changed that it should not wait for its time.
+/// Saves beside folding when so much has changed that it should not wait for its time, and makes
+/// folding wait when the store does not keep up.
 pub(crate) async fn bound(shared: &Arc<Shared>) {
-    if shared.read(World::unsaved) > MOST_UNSAVED && !shared.unsaved.load(Ordering::SeqCst) {
-        save(shared).await;
+    let unsaved = shared.read(World::unsaved);
+    if unsaved < MOST_UNSAVED / 2 || shared.unsaved.load(Ordering::SeqCst) {
+        return;
+    }
+    if unsaved > MOST_UNSAVED {
+        return save(shared).await;
+    }
+    if shared.saving.try_lock().is_ok() {
+        let same = Arc::clone(shared);
+        shared.followers.spawn(async move { save(&same).await });
     }
 }
 
