@@ -6,7 +6,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use takt_tests::server::steady_address;
-use takt_tests::{Browser, Server, Window, binary, tools};
+use takt_tests::{Browser, Server, Window, binary, repository, tools};
+
+const AXE: &str = "third_party/axe-core/axe.min.js";
+const SHA256: &str = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c";
 
 /// A demo that stands still, at an address to which it can come back.
 fn demo(data: &tempfile::TempDir) -> Server {
@@ -163,6 +166,31 @@ fn dark_and_light_differ_can_be_read_and_fit_a_phone() {
     let pairs = seen[0].as_array().unwrap().iter().zip(seen[1].as_array().unwrap());
     for (light, dark) in pairs {
         assert!(light[0] != dark[0] && light[1] != dark[1], "{light} {dark}");
+    }
+    assert_no_errors(&window);
+}
+
+#[test]
+fn axe_finds_nothing_that_keeps_anybody_out() {
+    let file = repository().join(AXE);
+    let sum = Command::new("sha256sum").arg(&file).output().unwrap().stdout;
+    assert!(sum.starts_with(SHA256.as_bytes()), "`{AXE}` is not the file it was");
+    let (data, browser) = (tempfile::tempdir().unwrap(), Browser::shared());
+    let server = demo(&data);
+    let window = open(&browser, &server);
+    let axe = std::fs::read_to_string(file).unwrap();
+    let _ = window.eval(&format!("(() => {{ {axe}\n }})()"));
+    let found = "axe.run().then(({ passes, violations }) => ({
+        passes: passes.length,
+        violations: violations.map((it) => [it.id, it.help, it.nodes.map((node) => node.html)]),
+      }))";
+    for (scheme, width) in [("light", 1440), ("dark", 1440), ("light", 390), ("dark", 390)] {
+        window.scheme(scheme);
+        window.resize(width, 900);
+        window.wait(&format!("innerWidth === {width}"));
+        let found = window.eval(found);
+        assert_eq!(found["violations"], json!([]), "{scheme}, {width}");
+        assert!(found["passes"].as_u64() > Some(30), "{found}");
     }
     assert_no_errors(&window);
 }
