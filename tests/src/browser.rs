@@ -98,6 +98,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // Debian's browser is a child of a script, so it is asked to end rather than killed; if it
+        // does not hear, it still ends with its pipes.
+        self.devtools.close();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

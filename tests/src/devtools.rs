@@ -101,6 +101,18 @@ impl Devtools {
         }
     }
 
+    /// Asks the browser to end, and waits a while until it has.
+    pub fn close(&self) {
+        if let Ok(mut commands) = self.commands.lock() {
+            let _ = commands.to.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+            let _ = commands.to.flush();
+        }
+        if let Ok(state) = self.heard.state.lock() {
+            let patience = Duration::from_secs(10);
+            let _ = self.heard.news.wait_timeout_while(state, patience, |state| !state.ended);
+        }
+    }
+
     /// What went wrong in the page of a session since this was last asked for.
     ///
     /// # Panics
