@@ -148,6 +148,14 @@ impl Server {
     pub fn stop(mut self) -> i32 {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(asked.success());
+        self.ended()
+    }
+
+    /// Waits for its end, and gives its exit code.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn ended(&mut self) -> i32 {
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 

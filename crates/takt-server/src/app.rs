@@ -25,6 +25,7 @@ use crate::demo;
 use crate::grpc::{self, Services};
 use crate::live;
 use crate::ops::metered_log::MeteredLog;
+use crate::ops::port::Closing;
 use crate::ops::rpc::{self, Calls};
 use crate::ops::seats::{self, Seats};
 use crate::ops::telemetry::{Reading, Streams, Telemetry};
@@ -116,12 +117,14 @@ impl App {
         let reported =
             health::report(reporter, services.engine.clone(), stopping.clone(), stopped.clone());
         services.tasks.spawn(reported);
-        let router = router(&services, listener.local_addr()?, Routes::new(health))?;
+        let closing = Closing::after(stopping.clone());
+        let bound = listener.local_addr()?;
+        let router = router(&services, bound, Routes::new(health), closing.clone())?;
         let stop = async {
             shutdown.await;
             stopping.cancel();
         };
-        tokio::join!(port::serve(listener, router, stopping.clone()), stop);
+        tokio::join!(port::serve(listener, router, closing), stop);
         stopped.cancel();
         services.tasks.close();
         if timeout(LAST_WORDS, services.tasks.wait()).await.is_err() {
@@ -143,7 +146,12 @@ fn open(folder: &std::path::Path) -> anyhow::Result<(EmbeddedLog, SledStore)> {
     Ok((log, store))
 }
 
-fn router(services: &Services, bound: SocketAddr, routes: Routes) -> anyhow::Result<Router> {
+fn router(
+    services: &Services,
+    bound: SocketAddr,
+    routes: Routes,
+    closing: Closing,
+) -> anyhow::Result<Router> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(takt_proto::v1::FILE_DESCRIPTOR_SET)
@@ -152,12 +160,12 @@ fn router(services: &Services, bound: SocketAddr, routes: Routes) -> anyhow::Res
     let routes =
         routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     let (seats, telemetry) = (Seats::default(), Arc::clone(&services.telemetry));
-    let stopping = services.stopping.clone();
-    let calls = Calls { telemetry: Arc::clone(&telemetry), seats: seats.clone(), stopping };
+    let calls = Calls { telemetry: Arc::clone(&telemetry), seats: seats.clone(), closing };
     let grpc = grpc::routes(routes, services)
         .into_axum_router()
         .layer(from_fn_with_state(calls, rpc::serve))
-        .layer(GrpcWebLayer::new());
+        .layer(GrpcWebLayer::new())
+        .layer(from_fn_with_state(Arc::clone(&telemetry), rpc::only_calls));
     let pages = live::routes(services.clone())
         .layer(from_fn_with_state((seats, telemetry), seats::seat_pages));
     let (ready, metrics) = (services.clone(), services.clone());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use takt_server::{App, Config};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::time;
 use crate::exit::{Failure, INTERNAL};
@@ -62,12 +64,50 @@ async fn run(
     let Args { data, listen, insecure_bind } = args;
     let config = Config { data, listen, demo, insecure_bind };
     let app = App::build(config).await.map_err(|error| failure(&error))?;
+    let signals = Signals::listen().map_err(|error| failure(&error.into()))?;
     let address = app.address().map_err(|error| failure(&error.into()))?;
     talk(&format!("takt is ready at http://{address} with its data in `{folder}`"));
     welcome(address);
-    app.run(stop()).await.map_err(|error| failure(&error))?;
+    let (tell, told) = oneshot::channel::<()>();
+    tokio::select! {
+        ended = app.run(async { drop(told.await) }) => ended.map_err(|error| failure(&error))?,
+        code = twice(signals, tell) => {
+            talk("ended at once; everything acknowledged is in the log");
+            std::process::exit(code);
+        }
+    }
     talk("stopped; everything acknowledged is in the log");
     Ok(0)
+}
+
+/// Passes a first signal on, by dropping `tell`, and completes at a second with its exit code.
+async fn twice(mut signals: Signals, tell: oneshot::Sender<()>) -> i32 {
+    signals.next().await;
+    talk("stopping, and finishing what was begun; a second signal ends it at once");
+    drop(tell);
+    signals.next().await
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one, and tells the exit code that belongs to it.
+    async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        128 + kind.as_raw_value()
+    }
 }
 
 /// What a newcomer does next; the commands work as they stand, from the same folder.
@@ -95,13 +135,9 @@ fn welcome(address: SocketAddr, stream: &str) -> Vec<String> {
 
 /// Completes on an interrupt or a request to terminate.
 pub(super) async fn stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    match Signals::listen() {
+        Ok(mut signals) => drop(signals.next().await),
+        Err(_) => std::future::pending().await,
     }
 }
 

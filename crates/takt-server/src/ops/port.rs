@@ -28,17 +28,42 @@ const HEADER_BYTES: u32 = 32 * 1024;
 const CALLS: u32 = 256;
 /// How long an HTTP/2 connection may be silent before it is asked whether it lives.
 const ALIVE_EVERY: Duration = Duration::from_secs(30);
-/// How long calls that have begun may take once the server stops.
+/// How long the connections have to end once the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// How much of that goes to the calls that have begun.
+const CALLS_GRACE: Duration = Duration::from_secs(5);
+/// How long those who call once more are told that the server stops, before connections close: a
+/// call that meets a closing connection gets no answer, and its client cannot tell what became
+/// of it.
+const LAST_CALLS: Duration = Duration::from_millis(200);
 /// The first bytes of HTTP/2; as long as it takes to know which protocol is spoken.
 const PREFACE: usize = 24;
 
-/// Serves connections until `stopping`, then lets those that are there finish what they began.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
+/// When the port closes.
+#[derive(Clone)]
+pub(crate) struct Closing {
+    /// The server stops: calls that have begun are finished, and new ones are refused.
+    pub(crate) stopping: CancellationToken,
+    /// The calls that have begun, but for those whose answer has no end.
+    pub(crate) calls: TaskTracker,
+    /// The connections are asked to close.
+    farewell: CancellationToken,
+}
+
+impl Closing {
+    /// It closes when `stopping` is cancelled.
+    pub(crate) fn after(stopping: CancellationToken) -> Self {
+        Self { stopping, calls: TaskTracker::new(), farewell: CancellationToken::new() }
+    }
+}
+
+/// Serves connections until the server stops, then lets those that are there finish what they
+/// began.
+pub(crate) async fn serve(listener: TcpListener, router: Router, closing: Closing) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let (before, after) = (TaskTracker::new(), TaskTracker::new());
     let cut = CancellationToken::new();
-    let mut drained = pin!(drain(&stopping, &before));
+    let mut drained = pin!(drain(&closing, &before));
     loop {
         let accepted = tokio::select! {
             () = drained.as_mut() => break,
@@ -46,8 +71,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Cance
         };
         let Some((stream, permit)) = accepted else { continue };
         // Who comes while the server stops is told so, and holds nothing up.
-        let late = stopping.is_cancelled();
-        let asked = if late { CancellationToken::new() } else { stopping.clone() };
+        let late = closing.stopping.is_cancelled();
+        let asked = if late { CancellationToken::new() } else { closing.farewell.clone() };
         let (router, cut) = (router.clone(), cut.clone());
         (if late { &after } else { &before }).spawn(async move {
             connection(stream, router, asked, cut).await;
@@ -63,10 +88,20 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Cance
 }
 
 /// Completes when the server stops and its connections have ended, or have had their time.
-async fn drain(stopping: &CancellationToken, connections: &TaskTracker) {
-    stopping.cancelled().await;
+async fn drain(closing: &Closing, connections: &TaskTracker) {
+    closing.stopping.cancelled().await;
     connections.close();
-    if timeout(GRACE, connections.wait()).await.is_err() {
+    closing.calls.close();
+    let ended = timeout(GRACE, async {
+        if !connections.is_empty() {
+            // What is not answered by then is answered before its connection closes, or cut.
+            let _ = timeout(CALLS_GRACE, closing.calls.wait()).await;
+            sleep(LAST_CALLS).await;
+        }
+        closing.farewell.cancel();
+        connections.wait().await;
+    });
+    if ended.await.is_err() {
         tracing::warn!(open = connections.len(), "connections that did not end are cut");
     }
 }
@@ -90,7 +125,7 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     router: Router,
-    stopping: CancellationToken,
+    farewell: CancellationToken,
     cut: CancellationToken,
 ) {
     // An answer goes out at once: Nagle's algorithm would hold its end back until the client's
@@ -110,7 +145,7 @@ async fn connection(
                 }
                 return;
             }
-            () = stopping.cancelled(), if !asked => {
+            () = farewell.cancelled(), if !asked => {
                 asked = true;
                 served.as_mut().graceful_shutdown();
             }

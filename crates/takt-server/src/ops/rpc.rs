@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::{Code, Status};
 
+use super::port::Closing;
 use super::seats::{Seat, Seats, refusal};
 use super::telemetry::{Rpc, Telemetry};
 use crate::grpc::status::{stopped, too_large, too_much, unanswered};
@@ -31,7 +32,24 @@ const LONGEST_OF_ALL: Duration = Duration::from_secs(3600);
 pub(crate) struct Calls {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) seats: Seats,
-    pub(crate) stopping: CancellationToken,
+    pub(crate) closing: Closing,
+}
+
+/// Answers what is no call in plain words: a page that is not there, or a call in another format.
+pub(crate) async fn only_calls(
+    State(telemetry): State<Arc<Telemetry>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.is_some_and(|kind| kind.starts_with("application/grpc")) {
+        return next.run(request).await;
+    }
+    if telemetry.rpc(request.uri().path()).is_some() {
+        let text = "this is a gRPC call; send it as `application/grpc` or `application/grpc-web`\n";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
+    }
+    (StatusCode::NOT_FOUND, "there is no such page; the board is at `/`\n").into_response()
 }
 
 /// Serves one call.
@@ -39,9 +57,10 @@ pub(crate) async fn serve(State(calls): State<Calls>, request: Request, next: Ne
     let Some(rpc) = calls.telemetry.rpc(request.uri().path()) else {
         return next.run(request).await;
     };
-    let mut finish =
-        Finish { telemetry: calls.telemetry, rpc, started: Instant::now(), told: false };
-    if calls.stopping.is_cancelled() {
+    let begun = rpc.subscriber().is_none().then(|| calls.closing.calls.token());
+    let (telemetry, started) = (calls.telemetry, Instant::now());
+    let mut finish = Finish { telemetry, rpc, started, told: false, _begun: begun };
+    if calls.closing.stopping.is_cancelled() {
         return finish.refuse(stopped());
     }
     let mut seat = None;
@@ -76,6 +95,8 @@ struct Finish {
     rpc: Rpc,
     started: Instant,
     told: bool,
+    /// Whoever stops the server waits until it is dropped.
+    _begun: Option<TaskTrackerToken>,
 }
 
 impl Finish {

@@ -27,7 +27,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let data = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn on(data: tempfile::TempDir) -> Self {
         let app = App::build(config(data.path())).await.unwrap();
         let address = app.address().unwrap();
         let stop = CancellationToken::new();
@@ -66,10 +69,10 @@ impl Server {
         .await
     }
 
-    async fn stopped(self) {
+    async fn stopped(self) -> tempfile::TempDir {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
-        drop(self.data);
+        self.data
     }
 }
 

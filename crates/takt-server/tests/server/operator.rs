@@ -5,8 +5,12 @@ use std::time::Duration;
 use takt_proto::v1::andon_service_client::AndonServiceClient;
 use takt_proto::v1::board_service_client::BoardServiceClient;
 use takt_proto::v1::event_service_client::EventServiceClient;
-use takt_proto::v1::{ListCardsRequest, PullRequest};
+use takt_proto::v1::{ListCardsRequest, PullRequest, ReadRequest};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tonic::Code;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
@@ -65,6 +69,23 @@ async fn reflection_lists_every_service_in_both_versions() {
 }
 
 #[tokio::test]
+async fn one_port_answers_grpc_web_over_http_1_and_tells_its_metrics() {
+    let server = Server::start().await;
+    server.shop().await;
+    // It asks for the state as of sequence 1, which is the creation.
+    let call = "POST /takt.v1.StreamService/ListStreams HTTP/1.1\r\nHost: localhost\r\n\
+        Content-Type: application/grpc-web+proto\r\nContent-Length: 7\r\nConnection: close\r\n\r\n\
+        \0\0\0\0\x02\x08\x01";
+    let answer = server.raw(call.as_bytes()).await;
+    assert!(answer.contains("shop") && answer.contains("grpc-status:0"), "{answer}");
+    let metrics = server.get("/metrics", "").await;
+    let counted = "takt_rpcs_total{method=\"takt.v1.StreamService/ListStreams\",code=\"Ok\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(metrics.contains("takt_commands_total{outcome=\"accepted\",code=\"\"} 1"), "{metrics}");
+    server.stopped().await;
+}
+
+#[tokio::test]
 async fn cards_come_in_pages_that_hold_each_once() {
     let server = Server::start().await;
     let channel = server.shop().await;
@@ -108,4 +129,76 @@ async fn a_pull_asked_again_with_its_key_is_the_same_alert() {
     assert_eq!(again.alert, first.alert);
     assert!(again.duplicate && !first.duplicate);
     server.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
+    let server = Server::start().await;
+    let channel = server.shop().await;
+    let watched = EventServiceClient::new(channel.clone()).watch(ReadRequest::default()).await;
+    let mut watched = watched.unwrap().into_inner();
+    let mut clients = JoinSet::new();
+    for client in 0..100 {
+        let mut events = EventServiceClient::new(channel.clone());
+        clients.spawn(async move {
+            let mut acknowledged = Vec::new();
+            loop {
+                let id = format!("{client}-{}", acknowledged.len());
+                match events.publish(publish(vec![card(&id, "t")])).await {
+                    Ok(_) => acknowledged.push(id),
+                    Err(error) => return (acknowledged, error),
+                }
+            }
+        });
+    }
+    for _ in 0..200 {
+        assert!(timeout(SOON, watched.message()).await.unwrap().unwrap().is_some());
+    }
+    server.stop.cancel();
+    let mut acknowledged = Vec::new();
+    while let Some(ended) = clients.join_next().await {
+        let (ids, error) = ended.unwrap();
+        assert_eq!(error.code(), Code::Unavailable, "{error:?}");
+        acknowledged.extend(ids);
+    }
+    let told = async {
+        while watched.message().await?.is_some() {}
+        Ok::<_, tonic::Status>(())
+    };
+    assert_eq!(timeout(SOON, told).await.unwrap().unwrap_err().code(), Code::Unavailable);
+    let data = timeout(SOON, server.stopped()).await.unwrap();
+    let server = Server::on(data).await;
+    let mut events = EventServiceClient::new(server.channel().await);
+    let mut log = events.read(ReadRequest::default()).await.unwrap().into_inner();
+    let mut text = String::new();
+    while let Some(event) = log.message().await.unwrap() {
+        text.push_str(std::str::from_utf8(&event.event).unwrap());
+    }
+    assert!(acknowledged.len() >= 100, "only {} were acknowledged", acknowledged.len());
+    for id in acknowledged {
+        assert!(text.contains(&format!("\"c-{id}\"")), "{id} was acknowledged and is not there");
+    }
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn clients_that_neither_read_nor_close_hold_the_stop_for_a_bounded_time() {
+    let server = Server::start().await;
+    let channel = server.shop().await;
+    let watched = EventServiceClient::new(channel).watch(ReadRequest::default()).await.unwrap();
+    let mut silent = Vec::new();
+    for said in [
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n",
+        "GET /sse HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /takt.v1.StreamService/ListStreams HTTP/1.1\r\nHost: localhost\r\n\
+            Content-Type: application/grpc-web+proto\r\nContent-Length: 5\r\n\r\n\0",
+    ] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(said.as_bytes()).await.unwrap();
+        silent.push(socket);
+    }
+    // The grace of 10 seconds, the last words of 2, and what a busy machine adds.
+    timeout(SOON, server.stopped()).await.unwrap();
+    drop((watched, silent));
 }
