@@ -20,6 +20,7 @@ fn a_second_signal_ends_the_server_at_once_and_nothing_acknowledged_is_lost() {
     for (name, code) in [("TERM", 143), ("INT", 130)] {
         let mut server = Server::start(data.path());
         server.ok(&["stream", "create", "shop"]);
+        server.ok(&["column", "set", "Todo"]);
         server.ok(&["card", "add", "--id", name, "it is there"]);
         // A request that never ends holds an orderly stop for seconds.
         let mut holding = TcpStream::connect(server.address()).unwrap();

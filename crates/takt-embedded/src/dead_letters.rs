@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use takt_domain::{EventId, StreamName, Time};
 use takt_ports::{
-    Append, DeadLetter, DeadLetters, DeadLettersError, Entry, EventLog, NewDeadLetter, NewEntry,
-    Subject,
+    Append, DeadLetter, DeadLetters, DeadLettersError, Entry, EventLog, Fate, NewDeadLetter,
+    NewEntry, Subject,
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -33,6 +33,33 @@ pub struct EmbeddedDeadLetters {
 struct Kept {
     by_seq: BTreeMap<u64, StreamName>,
     by_id: BTreeMap<Uuid, u64>,
+    /// What became of those that are kept no longer.
+    gone: BTreeMap<Uuid, Fate>,
+}
+
+impl Kept {
+    fn add(&mut self, id: Uuid, seq: u64, stream: StreamName) {
+        self.by_seq.insert(seq, stream);
+        self.by_id.insert(id, seq);
+        self.gone.remove(&id);
+    }
+
+    fn remove(&mut self, id: Uuid, fate: Fate) {
+        self.by_id.remove(&id).and_then(|seq| self.by_seq.remove(&seq));
+        self.gone.insert(id, fate);
+    }
+}
+
+/// The bytes of an entry that removes a letter: nothing, or the sequence where it is recorded.
+fn fate_bytes(fate: Fate) -> Bytes {
+    match fate {
+        Fate::Dropped => Bytes::new(),
+        Fate::Recorded { sequence } => Bytes::copy_from_slice(&sequence.to_le_bytes()),
+    }
+}
+
+fn fate_of(mut bytes: Bytes) -> Fate {
+    bytes.try_get_u64_le().map_or(Fate::Dropped, |sequence| Fate::Recorded { sequence })
 }
 
 /// What stands before the bytes of a letter; the id is the entry's own.
@@ -82,8 +109,7 @@ impl DeadLetters for EmbeddedDeadLetters {
         }
         let (id, stream) = (letter.id, letter.stream.clone());
         let seq = self.write(KEEP, id, encode(letter)?).await?;
-        kept.by_seq.insert(seq, stream);
-        kept.by_id.insert(id, seq);
+        kept.add(id, seq, stream);
         Ok(seq)
     }
 
@@ -116,13 +142,18 @@ impl DeadLetters for EmbeddedDeadLetters {
         self.letter(*seq).await
     }
 
-    async fn drop_letter(&self, id: Uuid) -> Result<bool, DeadLettersError> {
+    async fn remove(&self, id: Uuid, fate: Fate) -> Result<bool, DeadLettersError> {
         let mut kept = self.kept.lock().await;
-        let Some(seq) = kept.by_id.get(&id).copied() else { return Ok(false) };
-        self.write(DROP, id, Bytes::new()).await?;
-        kept.by_id.remove(&id);
-        kept.by_seq.remove(&seq);
+        if !kept.by_id.contains_key(&id) {
+            return Ok(false);
+        }
+        self.write(DROP, id, fate_bytes(fate)).await?;
+        kept.remove(id, fate);
         Ok(true)
+    }
+
+    async fn fate(&self, id: Uuid) -> Result<Option<Fate>, DeadLettersError> {
+        Ok(self.kept.lock().await.gone.get(&id).copied())
     }
 }
 
@@ -136,12 +167,11 @@ async fn load(log: &EmbeddedLog) -> Result<Kept, DeadLettersError> {
         for entry in entries {
             let id = entry.id.0;
             if entry.subject.as_str() == DROP {
-                kept.by_id.remove(&id).and_then(|seq| kept.by_seq.remove(&seq));
+                kept.remove(id, fate_of(entry.bytes));
                 continue;
             }
             let letter = decode(entry)?;
-            kept.by_id.insert(id, letter.seq);
-            kept.by_seq.insert(letter.seq, letter.letter.stream);
+            kept.add(id, letter.seq, letter.letter.stream);
         }
     }
 }
@@ -219,12 +249,17 @@ mod tests {
         let letters = EmbeddedDeadLetters::open(folder.path()).await.unwrap();
         letters.keep(letter("shop", "a")).await.unwrap();
         letters.keep(letter("shop", "b")).await.unwrap();
-        letters.drop_letter(letter("shop", "a").id).await.unwrap();
+        letters.keep(letter("shop", "c")).await.unwrap();
+        let recorded = Fate::Recorded { sequence: 7 };
+        letters.remove(letter("shop", "a").id, Fate::Dropped).await.unwrap();
+        letters.remove(letter("shop", "c").id, recorded).await.unwrap();
         let before = letters.list(None, 0, 10).await.unwrap();
         drop(letters);
         let letters = EmbeddedDeadLetters::open(folder.path()).await.unwrap();
         assert_eq!(letters.list(None, 0, 10).await.unwrap(), before);
         assert_eq!(before.len(), 1);
+        assert_eq!(letters.fate(letter("shop", "a").id).await.unwrap(), Some(Fate::Dropped));
+        assert_eq!(letters.fate(letter("shop", "c").id).await.unwrap(), Some(recorded));
         assert_eq!(letters.keep(letter("shop", "b")).await.unwrap(), before[0].seq);
     }
 }

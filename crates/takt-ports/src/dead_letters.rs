@@ -39,6 +39,18 @@ pub struct DeadLetter {
     pub letter: NewDeadLetter,
 }
 
+/// What became of a letter that is kept no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Somebody threw it away.
+    Dropped,
+    /// It was replayed, and is in the log.
+    Recorded {
+        /// Where.
+        sequence: u64,
+    },
+}
+
 /// Why dead letters cannot be kept or read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the dead letters are not available: {reason}")]
@@ -79,9 +91,15 @@ pub trait DeadLetters: Send + Sync {
     /// When they cannot be read.
     async fn get(&self, id: uuid::Uuid) -> Result<Option<DeadLetter>, DeadLettersError>;
 
-    /// Removes a letter; `false` when there was none.
+    /// Removes a letter and remembers what became of it; `false` when it was not kept.
     ///
     /// # Errors
     /// When the removal cannot be stored.
-    async fn drop_letter(&self, id: uuid::Uuid) -> Result<bool, DeadLettersError>;
+    async fn remove(&self, id: uuid::Uuid, fate: Fate) -> Result<bool, DeadLettersError>;
+
+    /// What became of a letter that was removed and has not come again since.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn fate(&self, id: uuid::Uuid) -> Result<Option<Fate>, DeadLettersError>;
 }

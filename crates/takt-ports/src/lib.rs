@@ -7,7 +7,7 @@ mod dead_letters;
 mod event_log;
 mod read_store;
 
-pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, NewDeadLetter};
+pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Fate, NewDeadLetter};
 pub use event_log::{
     Append, AppendError, Condition, Entry, EventLog, Hash, LogError, LogIdentity, NewEntry,
     Subject, Tail, chain_hash,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use takt_domain::{EventId, Time};
-use takt_ports::{DeadLetters, NewDeadLetter};
+use takt_ports::{DeadLetters, Fate, NewDeadLetter};
 
 /// A letter of a stream whose id is derived from its text.
 pub fn letter(stream: &str, text: &str) -> NewDeadLetter {
@@ -42,10 +42,15 @@ pub async fn dead_letters_contract(make: impl AsyncFn() -> Arc<dyn DeadLetters>)
     assert_eq!(letters.get(all[1].letter.id).await.unwrap().as_ref(), Some(&all[1]));
     assert_eq!(letters.get(uuid::Uuid::nil()).await.unwrap(), None);
 
-    assert!(letters.drop_letter(all[0].letter.id).await.unwrap());
-    assert!(!letters.drop_letter(all[0].letter.id).await.unwrap());
+    let recorded = Fate::Recorded { sequence: 7 };
+    assert_eq!(letters.fate(all[0].letter.id).await.unwrap(), None, "it is kept");
+    assert!(letters.remove(all[0].letter.id, recorded).await.unwrap());
+    assert!(!letters.remove(all[0].letter.id, Fate::Dropped).await.unwrap());
+    assert_eq!(letters.fate(all[0].letter.id).await.unwrap(), Some(recorded), "the first counts");
+    assert_eq!(letters.fate(uuid::Uuid::nil()).await.unwrap(), None);
     assert_eq!(letters.get(all[0].letter.id).await.unwrap(), None);
     assert_eq!(letters.list(None, 0, 10).await.unwrap(), all[1..]);
     let again = letters.keep(letter("shop", "a")).await.unwrap();
-    assert!(again > c, "a dropped letter that comes again is seen again");
+    assert!(again > c, "a removed letter that comes again is seen again");
+    assert_eq!(letters.fate(all[0].letter.id).await.unwrap(), None, "it is kept again");
 }

@@ -1,7 +1,8 @@
 //! Dead letters: what could not be understood, visible and replayable.
 
 use bytes::Bytes;
-use takt_ports::{DeadLetter, DeadLettersError};
+use takt_engine::Published;
+use takt_ports::{DeadLetter, DeadLettersError, Fate};
 use takt_proto::convert::timestamp;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
@@ -32,13 +33,46 @@ fn message(letter: DeadLetter, content: Bytes) -> v1::DeadLetter {
     }
 }
 
+const REMEDY: &str = "`takt dead list` shows them";
+
+fn uuid(id: &str) -> Result<uuid::Uuid, Status> {
+    id.parse().map_err(|_| invalid("id", &format!("`{id}` is not a UUID"), REMEDY))
+}
+
+fn no_letter(id: &str) -> Status {
+    not_found("dead letter", id, REMEDY)
+}
+
 impl Services {
-    async fn letter(&self, id: &str) -> Result<DeadLetter, Status> {
-        let remedy = "`takt dead list` shows them";
-        let uuid: uuid::Uuid =
-            id.parse().map_err(|_| invalid("id", &format!("`{id}` is not a UUID"), remedy))?;
-        let found = self.engine.dead_letters().get(uuid).await.map_err(unavailable)?;
-        found.ok_or_else(|| not_found("dead letter", id, remedy))
+    async fn letter(&self, id: &str) -> Result<Option<DeadLetter>, Status> {
+        self.engine.dead_letters().get(uuid(id)?).await.map_err(unavailable)
+    }
+
+    /// What became of a letter that is not kept: whoever asks for the same again is told so.
+    async fn fate(&self, id: &str) -> Result<Fate, Status> {
+        let fate = self.engine.dead_letters().fate(uuid(id)?).await.map_err(unavailable)?;
+        fate.ok_or_else(|| no_letter(id))
+    }
+
+    async fn replayed(
+        &self,
+        letter: DeadLetter,
+        wait: std::time::Duration,
+    ) -> Result<Published, Status> {
+        let letter = letter.letter;
+        if letter.length != letter.bytes.len() as u64 {
+            let problem =
+                format!("only {} of {} bytes were kept", letter.bytes.len(), letter.length);
+            return Err(invalid("id", &problem, "publish the event again, below 1 MiB"));
+        }
+        let published = self.record(&letter.stream, vec![letter.bytes], wait).await?;
+        let published = published.into_iter().next();
+        let published = published.ok_or_else(|| Status::internal("no answer for the letter"))?;
+        if let Published::Recorded { sequence } | Published::Duplicate { sequence } = published {
+            let fate = Fate::Recorded { sequence };
+            self.engine.dead_letters().remove(letter.id, fate).await.map_err(unavailable)?;
+        }
+        Ok(published)
     }
 }
 
@@ -74,7 +108,8 @@ impl v1::dead_letter_service_server::DeadLetterService for Services {
         request: Request<v1::DeadLetterRequest>,
     ) -> Result<Response<v1::DeadLetter>, Status> {
         self.sequence(request.get_ref().min_sequence, deadline(&request)).await?;
-        let letter = self.letter(&request.get_ref().id).await?;
+        let id = &request.get_ref().id;
+        let letter = self.letter(id).await?.ok_or_else(|| no_letter(id))?;
         let content = letter.letter.bytes.clone();
         Ok(Response::new(message(letter, content)))
     }
@@ -85,19 +120,14 @@ impl v1::dead_letter_service_server::DeadLetterService for Services {
     ) -> Result<Response<v1::PublishResult>, Status> {
         let wait = deadline(&request);
         checks::short("actor", &request.get_ref().actor)?;
-        let letter = self.letter(&request.get_ref().id).await?.letter;
-        if letter.length != letter.bytes.len() as u64 {
-            let problem =
-                format!("only {} of {} bytes were kept", letter.bytes.len(), letter.length);
-            return Err(invalid("id", &problem, "publish the event again, below 1 MiB"));
-        }
-        let published = self.record(&letter.stream, vec![letter.bytes], wait).await?;
-        let published = published.into_iter().next();
-        let published = published.ok_or_else(|| Status::internal("no answer for the letter"))?;
-        let dead = matches!(published, takt_engine::Published::Dead { .. });
-        if !dead {
-            self.engine.dead_letters().drop_letter(letter.id).await.map_err(unavailable)?;
-        }
+        let id = &request.get_ref().id;
+        let published = match self.letter(id).await? {
+            Some(letter) => self.replayed(letter, wait).await?,
+            None => match self.fate(id).await? {
+                Fate::Recorded { sequence } => Published::Duplicate { sequence },
+                Fate::Dropped => return Err(no_letter(id)),
+            },
+        };
         Ok(Response::new(result(published)))
     }
 
@@ -106,8 +136,12 @@ impl v1::dead_letter_service_server::DeadLetterService for Services {
         request: Request<v1::DeadLetterRequest>,
     ) -> Result<Response<v1::DropDeadLetterResponse>, Status> {
         checks::short("actor", &request.get_ref().actor)?;
-        let id = self.letter(&request.get_ref().id).await?.letter.id;
-        self.engine.dead_letters().drop_letter(id).await.map_err(unavailable)?;
+        let id = &request.get_ref().id;
+        let removed = self.engine.dead_letters().remove(uuid(id)?, Fate::Dropped).await;
+        if !removed.map_err(unavailable)? {
+            // It is gone already, as is wanted; what was never there is an error.
+            self.fate(id).await?;
+        }
         let sequence = self.sequence(0, deadline(&request)).await?;
         Ok(Response::new(v1::DropDeadLetterResponse { sequence }))
     }

@@ -10,7 +10,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
@@ -131,6 +132,21 @@ async fn a_pull_asked_again_with_its_key_is_the_same_alert() {
     server.stopped().await;
 }
 
+/// Publishes one card after the other, and gives those that were acknowledged and the end.
+async fn until_refused(
+    mut events: EventServiceClient<Channel>,
+    client: usize,
+) -> (Vec<String>, Status) {
+    let mut acknowledged = Vec::new();
+    loop {
+        let id = format!("{client}-{}", acknowledged.len());
+        match events.publish(publish(vec![card(&id, "t")])).await {
+            Ok(_) => acknowledged.push(id),
+            Err(error) => return (acknowledged, error),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
     let server = Server::start().await;
@@ -139,17 +155,7 @@ async fn a_stop_under_load_loses_nothing_that_was_acknowledged() {
     let mut watched = watched.unwrap().into_inner();
     let mut clients = JoinSet::new();
     for client in 0..100 {
-        let mut events = EventServiceClient::new(channel.clone());
-        clients.spawn(async move {
-            let mut acknowledged = Vec::new();
-            loop {
-                let id = format!("{client}-{}", acknowledged.len());
-                match events.publish(publish(vec![card(&id, "t")])).await {
-                    Ok(_) => acknowledged.push(id),
-                    Err(error) => return (acknowledged, error),
-                }
-            }
-        });
+        clients.spawn(until_refused(EventServiceClient::new(channel.clone()), client));
     }
     for _ in 0..200 {
         assert!(timeout(SOON, watched.message()).await.unwrap().unwrap().is_some());
