@@ -258,7 +258,8 @@ impl Told<'_> {
             E::DeploymentReported(it) if it.rollback => {
                 let cause = self.cause(CauseKind::Rollback, source, &it.deployment);
                 let what = format!("deployment `{}` to `{}`", it.deployment, it.environment);
-                return vec![self.stop(cause, None, format!("{what} was rolled back"), None)];
+                let summary = format!("{what} {}", rolled_back(it.outcome));
+                return vec![self.stop(cause, None, summary, None)];
             }
             E::DeploymentReported(it) => (
                 self.cause(CauseKind::Deployment, source, &it.deployment),
@@ -349,6 +350,16 @@ impl Told<'_> {
 
     fn clear(&self, cause: Cause) -> Intent {
         Intent::Clear { cause, at: self.recorded.meta.time }
+    }
+}
+
+/// What a rollback with an outcome has come to; whichever it is, people must look at it.
+const fn rolled_back(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        None => "is being rolled back",
+        Some(Outcome::Success) => "was rolled back",
+        Some(Outcome::Failure | Outcome::Error) => "could not be rolled back",
+        Some(Outcome::Cancel) => "was being rolled back until somebody cancelled it",
     }
 }
 

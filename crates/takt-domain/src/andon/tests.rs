@@ -220,6 +220,41 @@ fn nobody_is_escalated_to_while_somebody_looks_after_it() {
     assert_eq!(kinds(&told), ["expired", "escalated"]);
 }
 
+#[test]
+fn who_looks_after_an_alert_last_does_and_until_then_only() {
+    let (line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1))]);
+    let by = |line: &Line, actor: &str, second, hold| {
+        let asked = Asked { at: at(second), actor: actor.into() };
+        let order = Order::Acknowledge { alert: "a-1".into(), hold };
+        let events = decide(line, &Reruns::default(), Command { asked, order }).unwrap();
+        events.iter().fold(line.clone(), |line, event| evolve(line, &meta(at(second)), event))
+    };
+    let line = by(&line, "ann", 2, HOUR);
+    let line = by(&line, "bob", 3, Span::from_secs(60));
+    let alert = &line.open[&AlertId::from("a-1")];
+    assert_eq!(alert.acknowledged, Some(("bob".into(), at(63))));
+    assert_eq!(due(&line, HOUR), Some(at(63)));
+}
+
+#[test]
+fn an_alert_may_be_resolved_before_anybody_has_acknowledged_it() {
+    let ack = Order::Acknowledge { alert: "a-1".into(), hold: HOUR };
+    let (line, events) = day(&[(1, pull(CauseKind::Test, "e1", 1)), (2, fixed("a-1"))]);
+    assert_eq!((kinds(&events), due(&line, HOUR)), (vec!["pulled", "resolved"], None));
+    assert!(decide(&line, &Reruns::default(), ask(3, ack)).is_err());
+}
+
+#[test]
+fn two_pulls_of_one_person_are_two_alerts_unless_they_are_about_the_same() {
+    let mut other = pull(CauseKind::Person, "", 2);
+    let Order::Pull { cause, .. } = &mut other else { panic!("a pull") };
+    cause.id = "another".into();
+    let first = (1, pull(CauseKind::Person, "", 1));
+    assert_eq!(kinds(&day(&[first.clone(), (2, other)]).1), ["pulled", "pulled"]);
+    let same = (2, pull(CauseKind::Person, "", 2));
+    assert_eq!(kinds(&day(&[first, same]).1), ["pulled", "joined"]);
+}
+
 proptest! {
     #[test]
     fn what_is_due_is_told_once_however_the_clock_steps(

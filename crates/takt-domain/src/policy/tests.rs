@@ -84,7 +84,16 @@ fn a_rollback_pulls_whatever_its_outcome() {
             rollback,
         }))
     };
-    assert_eq!(follows(&reported(true, Some(Outcome::Success))), ["+Rollback d-5"]);
+    for (outcome, summary) in [
+        (None, "deployment `d-5` to `prod` is being rolled back"),
+        (Some(Outcome::Success), "deployment `d-5` to `prod` was rolled back"),
+        (Some(Outcome::Error), "deployment `d-5` to `prod` could not be rolled back"),
+    ] {
+        assert_eq!(follows(&reported(true, outcome)), ["+Rollback d-5"]);
+        let told = react(None, None, &reported(true, outcome));
+        let [Intent::Pull { trigger, .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(trigger.summary, summary);
+    }
     assert_eq!(follows(&reported(false, Some(Outcome::Failure))), ["+Deployment d-5"]);
     assert_eq!(follows(&reported(false, Some(Outcome::Success))), ["~Deployment prod"]);
 }

@@ -25,7 +25,8 @@ async fn begin(house: &House) -> Engine {
 
 fn timed(name: &str, seconds: i64) -> Order {
     let Order::SetColumn(set) = column(name, 0) else { panic!("a column is set") };
-    Order::SetColumn(ColumnSet { time_limit: Some(Span::from_secs(seconds)), ..set })
+    let time_limit = Some(Span::from_secs(seconds));
+    Order::SetColumn(ColumnSet { time_limit, wip_limit: None, ..set })
 }
 
 /// One turn of the clock, by seconds; with a restart the house stands still meanwhile.
@@ -95,6 +96,39 @@ proptest! {
         let overdue = history.iter().filter(|one| one.aggregate == takt_domain::Aggregate::Line);
         let pulled = of_type(&overdue.cloned().collect::<Vec<_>>(), "andon.pulled");
         prop_assert_eq!(pulled, if latest >= hour { 3 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_warning_ends_with_its_condition_whatever_ends_it() {
+    let delete = |card: &str| Order::Delete { card: card.into() };
+    for (orders, over, overdue) in [
+        (vec![], 1, 2),
+        (vec![column("doing", 0)], 0, 2),
+        (vec![column("doing", 2)], 0, 2),
+        (vec![timed("doing", 0)], 1, 0),
+        (vec![timed("doing", 9 * HOUR)], 1, 0),
+        (vec![timed("doing", 0), timed("doing", HOUR)], 1, 2),
+        (vec![to("a", "todo")], 0, 1),
+        (vec![delete("a"), delete("b")], 0, 0),
+    ] {
+        let house = House::new();
+        let engine = with_columns(&house).await;
+        board(&engine, timed("doing", HOUR)).await.unwrap();
+        for card in ["a", "b"] {
+            board(&engine, add(card)).await.unwrap();
+            board(&engine, to(card, "doing")).await.unwrap();
+        }
+        board(&engine, column("doing", 1)).await.unwrap();
+        let engine = turn(&house, engine, 2 * HOUR, false).await;
+        for order in &orders {
+            board(&engine, order.clone()).await.unwrap();
+        }
+        let engine = turn(&house, engine, 1, true).await;
+        let open = open_causes(&engine);
+        let of = |kind| open.iter().filter(|known| **known == kind).count();
+        let left = (of(andon::CauseKind::WipLimit), of(andon::CauseKind::TimeLimit));
+        assert_eq!(left, (over, overdue), "{orders:?}");
     }
 }
 
