@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
@@ -206,7 +206,12 @@ impl Engine {
     ) -> Result<Vec<Published>, Error> {
         self.heard_of(stream)?;
         let (answer, answered) = oneshot::channel();
-        self.ask(stream, Task::Facts { facts, answer }, answered, PUBLISH_DEADLINE).await
+        let asked = Instant::now();
+        let task = Task::Facts { facts, answer };
+        let published = self.ask(stream, task, answered, PUBLISH_DEADLINE).await?;
+        let last = published.iter().filter_map(Published::sequence).max().unwrap_or(0);
+        self.shown(last, PUBLISH_DEADLINE.saturating_sub(asked.elapsed())).await;
+        Ok(published)
     }
 
     /// Reads the read side once it has come to `min_sequence`.
@@ -323,8 +328,17 @@ impl Engine {
             self.heard_of(stream)?;
         }
         let (answer, answered) = oneshot::channel();
-        let deadline = call.deadline;
-        self.ask(stream, Task::Command { call, command, answer }, answered, deadline).await
+        let (deadline, asked) = (call.deadline, Instant::now());
+        let task = Task::Command { call, command, answer };
+        let receipt = self.ask(stream, task, answered, deadline).await?;
+        self.shown(receipt.sequence, deadline.saturating_sub(asked.elapsed())).await;
+        Ok(receipt)
+    }
+
+    /// Waits until queries see what was recorded, so that who asks next finds it. When that takes
+    /// too long the answer is given all the same: the log has what was done.
+    async fn shown(&self, sequence: u64, patience: Duration) {
+        let _ = timeout(patience, self.shared.caught_up(sequence)).await;
     }
 
     /// Refuses a name that nobody has asked to create, so that invented names get no mailbox.
