@@ -74,17 +74,19 @@ const GLOBAL: &str = "Global options";
 
 const EXAMPLES: &str = "\
 Examples:
-  takt dev                                      a server on this machine, with its board page
-  takt stream create shop                       the first value stream
+  takt dev --demo                 a server here, with a value stream to look at
+  takt stream create shop         the first value stream of your own
   export TAKT_STREAM=shop
   takt column set Doing --kind active --wip-limit 3
   takt card add 'Pay by invoice'
   takt board show
-  takt import xes tickets.xes.gz --done Closed  history from elsewhere
+  takt import xes tickets.xes.gz --done Closed
   takt metrics lead-time
 
-Exit codes: 0 done, 1 a check has failed, 2 usage, invalid or not found, 3 server not reached,
-4 refused by a rule, 5 a fault of Takt's own, 130 interrupted.";
+Exit codes:
+  0  done                                3  the server is not reached
+  1  a check has failed                  4  refused by a rule
+  2  usage, invalid or not found         5  a fault of Takt's own";
 
 #[derive(Debug, Subcommand)]
 enum Noun {

@@ -76,7 +76,8 @@ fn cause(status: &Status) -> Option<String> {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    Some(cause.to_string().to_lowercase())
+    let cause = cause.to_string().to_lowercase();
+    Some(cause.split(" (os error").next().unwrap_or_default().to_owned())
 }
 
 /// What helps where the server names no remedy.

@@ -8,15 +8,19 @@ mod wire;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
-use exit::{Failure, INTERNAL};
+use exit::{Failure, INTERNAL, USAGE};
 
 /// A server holds millions of small things; this allocator wastes less on each than the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() < 2 {
+        let _ = write!(std::io::stderr(), "{}", commands::Cli::command().render_help());
+        return ExitCode::from(USAGE);
+    }
     let cli = commands::Cli::parse();
     match run(cli) {
         Ok(code) => ExitCode::from(code),

@@ -9,7 +9,7 @@ use takt_ports::LogError;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process holds the folder.
-    #[error("the log in `{}` is in use by another process; stop it or choose another folder", .path.display())]
+    #[error("the log in `{}` is in use by another process", .path.display())]
     LogInUse {
         /// The folder.
         path: PathBuf,

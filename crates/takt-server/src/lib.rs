@@ -12,3 +12,4 @@ pub mod web;
 pub use app::App;
 pub use config::{Config, OpenBind};
 pub use logging::log_to_stderr;
+pub use takt_embedded::OpenError;

@@ -9,6 +9,7 @@ mod span;
 mod tests;
 
 pub use andon::andon;
+pub(crate) use andon::quoted;
 pub use card::{Sign, card};
 pub use column::{DONE_SHOWN, cards, head};
 pub use page::{Current, Figures, Page, figures, page};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use takt_proto::v1::event_service_client::EventServiceClient;
 use takt_proto::v1::publish_result::Result as Outcome;
-use takt_proto::v1::{Dead, PublishRequest};
+use takt_proto::v1::stream_service_client::StreamServiceClient;
+use takt_proto::v1::{Dead, GetStreamRequest, PublishRequest};
 use tokio::sync::mpsc;
 use tonic::codegen::Bytes;
 
@@ -61,6 +62,9 @@ impl Tally {
     /// The tally in words.
     pub(super) fn sentence(&self) -> String {
         let Self { recorded, duplicate, dead, .. } = self;
+        if self.total() == 0 {
+            return "there were no events, so nothing was recorded".to_owned();
+        }
         let recorded = count(*recorded, "event");
         match dead {
             0 => format!("{recorded} recorded, {duplicate} were there already"),
@@ -120,6 +124,12 @@ pub(super) async fn publish(context: &Context, source: Source) -> Result<Tally, 
         talk(&format!("… and {} more; `takt dead list` shows them", tally.dead - TOLD));
     }
     match ended {
+        Some(Ok(())) if tally.total() == 0 => {
+            // No call was made, so nobody has said yet whether the value stream is there.
+            let request = GetStreamRequest { stream: context.stream()?, min_sequence: 0 };
+            StreamServiceClient::new(context.wire.clone()).get_stream(request).await?;
+            Ok(tally)
+        }
         Some(Ok(())) => Ok(tally),
         Some(Err(failure)) => Err(tally.cut_short(failure)),
         None => {

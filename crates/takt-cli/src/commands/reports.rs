@@ -138,7 +138,7 @@ pub(super) async fn deployments(context: &Context, verb: DeployVerb) -> Result<u
 }
 
 fn deployment_table(deployments: &[Deployment], page: &Page) -> String {
-    let heads = ["when", "environment", "class", "outcome", "service", "artifact", "deployment"];
+    let heads = ["when", "environment", "claims", "outcome", "service", "artifact", "deployment"];
     let mut table = Table::new(&heads);
     for it in deployments {
         let when = it.time.as_ref().map(|at| ago(page.now.saturating_sub(at.seconds)));
@@ -152,8 +152,7 @@ fn deployment_table(deployments: &[Deployment], page: &Page) -> String {
             when.unwrap_or_default().into(),
             (&it.environment).into(),
             // An environment that is only reported claims its class.
-            (if it.class.is_empty() { String::new() } else { format!("{}, claimed", it.class) })
-                .into(),
+            (&it.class).into(),
             Cell::marked(mark, format!("{outcome}{kind}")),
             (&it.service).into(),
             (if it.artifact.is_empty() { &it.commit } else { &it.artifact }).into(),

@@ -1,15 +1,16 @@
 //! `takt dev` and `takt serve`: the server in this process, until it is told to stop.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use takt_server::{App, Config};
+use takt_server::{App, Config, OpenBind, OpenError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::time;
-use crate::exit::{Failure, INTERNAL};
+use crate::exit::{Failure, INTERNAL, USAGE};
 use crate::output::talk;
 
 /// Where clients look for a server when nobody tells them.
@@ -141,10 +142,28 @@ pub(super) async fn stop() {
     }
 }
 
-/// A failure with its causes.
+/// A failure with its causes, and with what to do where the caller can do something.
 pub(super) fn failure(error: &anyhow::Error) -> Failure {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-    Failure::new(INTERNAL, chain.join(": "), "")
+    if error.is::<OpenBind>() {
+        return Failure::new(USAGE, chain.join(": "), "");
+    }
+    if error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::AddrInUse) {
+        return Failure::new(USAGE, chain.join(": "), "choose another address with `--listen`");
+    }
+    let (exit, hint) = match error.downcast_ref::<OpenError>() {
+        Some(OpenError::LogInUse { .. }) => {
+            (USAGE, "stop it or choose another folder with `--data`")
+        }
+        Some(OpenError::Damaged { .. }) => {
+            (INTERNAL, "restore the folder from a backup; nothing in it was changed")
+        }
+        Some(OpenError::Io { .. }) => {
+            (INTERNAL, "make the folder readable and writable, or choose another with `--data`")
+        }
+        None => (INTERNAL, ""),
+    };
+    Failure::new(exit, chain.join(": "), hint)
 }
 
 #[cfg(test)]

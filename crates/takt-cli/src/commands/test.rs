@@ -115,7 +115,7 @@ async fn report(context: &Context, args: Report) -> Result<u8, Failure> {
         )
     })?;
     if found.events.is_empty() {
-        talk("the files hold no tests, so nothing is reported");
+        talk("hint: the files hold no tests; look whether the test run found any");
     }
     let items: Vec<_> = found.events.iter().map(|event| Ok(event.to_json())).collect();
     let source = Source { items: Box::new(items.into_iter()), read: Arc::new(|| 0), size: None };
@@ -161,6 +161,9 @@ fn unreadable(file: &str, error: &ImportError) -> Failure {
 impl Reported {
     fn text(&self) -> String {
         let Self { passed, failed, errored, skipped, .. } = self;
+        if passed + failed + errored + skipped == 0 {
+            return "nothing ran, so nothing was reported\n".to_owned();
+        }
         let broken = failed + errored;
         let mark = if broken > 0 { Mark::Bad } else { Mark::Good };
         let verdict = mark.on(if broken > 0 { "RED" } else { "green" });
@@ -187,10 +190,16 @@ async fn list(context: &Context, limit: u32) -> Result<u8, Failure> {
     many(context.output, &rows, nothing, |page| table(&runs, page)).map(|()| 0)
 }
 
+/// How many tests ended how; of those that ended well, a number always, of others if there are any.
+fn counts(it: &TestRun) -> String {
+    let odd = [(it.failed, "failed"), (it.errored, "errored"), (it.skipped, "skipped")];
+    let odd = odd.into_iter().filter(|(count, _)| *count > 0);
+    let counts = std::iter::once((it.passed, "passed")).chain(odd);
+    counts.map(|(count, how)| format!("{count} {how}")).collect::<Vec<_>>().join(", ")
+}
+
 fn table(runs: &[TestRun], page: &Page) -> String {
-    let heads =
-        ["when", "level", "result", "passed", "failed", "errored", "skipped", "commit", "run"];
-    let mut table = Table::new(&heads);
+    let mut table = Table::new(&["when", "level", "result", "tests", "commit", "run"]);
     for it in runs {
         let when = it.time.as_ref().map(|at| ago(page.now.saturating_sub(at.seconds)));
         let (mark, result) = match (it.failed + it.errored, it.passed) {
@@ -202,10 +211,7 @@ fn table(runs: &[TestRun], page: &Page) -> String {
             when.unwrap_or_default().into(),
             (&it.level).into(),
             Cell::marked(mark, result),
-            Cell::number(it.passed),
-            Cell::number(it.failed),
-            Cell::number(it.errored),
-            Cell::number(it.skipped),
+            counts(it).into(),
             crate::output::page::cut(&it.commit, 12).into(),
             (&it.run).into(),
         ]);

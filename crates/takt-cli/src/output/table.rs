@@ -34,7 +34,7 @@ impl<T: AsRef<str>> From<T> for Cell {
     }
 }
 
-/// Rows below their heads; the last column gives way where the page is narrow.
+/// Rows below their heads; the widest columns give way where the page is narrow.
 pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
 }
@@ -85,12 +85,26 @@ impl Table {
             .map(|at| cells(at).map(|cell| width(&cell.text)).max().unwrap_or(0))
             .collect();
         let total = widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1);
-        let over = page.width.map_or(0, |wide| total.saturating_sub(wide));
+        let mut over = page.width.map_or(0, |wide| total.saturating_sub(wide));
+        // The last column gives way first, then the widest of the others; the first names the row.
         if let Some(last) = widths.last_mut() {
-            *last = (*last).min((*last).saturating_sub(over).max(LEAST));
+            over -= give_way(last, over);
+        }
+        while let Some(widest) = widths.iter_mut().skip(1).max_by_key(|wide| **wide) {
+            if over == 0 || *widest <= LEAST {
+                break;
+            }
+            over -= give_way(widest, over);
         }
         widths
     }
+}
+
+/// Takes up to `over` cells from a column, and says how many it took.
+fn give_way(wide: &mut usize, over: usize) -> usize {
+    let taken = over.min((*wide).saturating_sub(LEAST));
+    *wide -= taken;
+    taken
 }
 
 /// One thing with its properties, one a line; what has no value is left out.
@@ -155,6 +169,16 @@ mod tests {
         table.row(["A-1".into(), "a title that is far too long".into()]);
         let narrow = Page { width: Some(20), now: 0 };
         assert_eq!(bare(&table.text(&narrow)), "CARD  TITLE\nA-1   a title that …\n");
+    }
+
+    #[test]
+    fn a_wide_column_gives_way_too_and_the_first_never_does() {
+        let mut table = Table::new(&["a card with a long name", "signs", "title"]);
+        table.row(["A-1".into(), "blocked: waits for the lawyer".into(), "Terms of sale".into()]);
+        let narrow = Page { width: Some(52), now: 0 };
+        let want = "A CARD WITH A LONG NAME  SIGNS          TITLE\n\
+                    A-1                      blocked: wai…  Terms of sa…\n";
+        assert_eq!(bare(&table.text(&narrow)), want);
     }
 
     #[test]

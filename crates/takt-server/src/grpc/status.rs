@@ -7,6 +7,8 @@ use takt_proto::error;
 use takt_proto::v1::ErrorDetail;
 use tonic::{Code, Status};
 
+use crate::web::quoted;
+
 /// The status of an error of the engine.
 pub(crate) fn status(error: Error) -> Status {
     let message = error.to_string();
@@ -19,7 +21,8 @@ pub(crate) fn status(error: Error) -> Status {
             "use a new idempotency key for every command".into(),
         ),
         Error::UnknownStream(stream) => {
-            (Code::NotFound, "not_found", format!("make it with `takt stream create {stream}`"))
+            let name = quoted(stream.as_str());
+            (Code::NotFound, "not_found", format!("make it with `takt stream create {name}`"))
         }
         Error::TooLarge(_) => (Code::ResourceExhausted, "too_large", "send less at once".into()),
         Error::Unavailable(_) => (

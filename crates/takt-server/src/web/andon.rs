@@ -67,7 +67,7 @@ fn next(stream: &StreamName, id: &AlertId, alert: &AlertRecord) -> Markup {
 }
 
 /// A word for the shell, in quotes where it needs them.
-pub(super) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |one: char| one.is_ascii_alphanumeric() || "-_.:/".contains(one);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

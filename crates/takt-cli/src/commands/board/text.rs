@@ -4,7 +4,7 @@ use takt_proto::v1::{Card, Column, GetBoardResponse};
 
 use crate::commands::card::signs;
 use crate::output::human::{age, count, span};
-use crate::output::page::{Mark, Page, cut, pad};
+use crate::output::page::{Mark, Page, cut, pad, width};
 use crate::output::plain;
 
 /// The least and the greatest width of a column.
@@ -76,7 +76,7 @@ fn side_by_side(blocks: &[Vec<Line>], wide: usize) -> String {
 
 /// One column: its name, its count, a rule, its cards.
 fn block(column: &Column, cards: &[Card], limit: usize, wide: usize, page: &Page) -> Vec<Line> {
-    let (mark, state) = state(column);
+    let (mark, state) = state(column, wide);
     let mut lines =
         vec![(Mark::Bold, plain(&column.column)), (mark, state), (Mark::Dim, "─".repeat(wide))];
     let mut here: Vec<&Card> = cards.iter().filter(|it| it.column == column.column).collect();
@@ -97,8 +97,8 @@ fn block(column: &Column, cards: &[Card], limit: usize, wide: usize, page: &Page
     lines
 }
 
-/// What is in a column, against its limits.
-fn state(column: &Column) -> (Mark, String) {
+/// What is in a column, against its limits; words that do not fit are left out.
+fn state(column: &Column, wide: usize) -> (Mark, String) {
     let limit = column.wip_limit.as_ref().filter(|limit| limit.policy != "off");
     let (mark, count) = match limit {
         None => (Mark::Dim, count(u64::from(column.count), "card")),
@@ -120,29 +120,40 @@ fn state(column: &Column) -> (Mark, String) {
     if let Some(limit) = column.time_limit.as_ref().filter(|limit| limit.seconds > 0) {
         words.push(format!("≤ {}", span(limit.seconds)));
     }
-    (mark, words.join(", "))
+    let mut line = String::new();
+    for word in words {
+        let longer = if line.is_empty() { word } else { format!("{line}, {word}") };
+        if line.is_empty() || width(&longer) <= wide {
+            line = longer;
+        }
+    }
+    (mark, line)
 }
 
-/// A card: what it is, and below how old it is in its column and what is odd about it.
-fn face(card: &Card, done: bool, page: &Page) -> [Line; 2] {
-    let head = match card.title.as_str() {
-        "" => card.card.clone(),
-        title => format!("{} {title}", card.card),
-    };
+/// A card: its title, below that its id and its age in the column, and what is odd about it.
+fn face(card: &Card, done: bool, page: &Page) -> Vec<Line> {
     let age = card.entered.as_ref().map(|at| age(page.now.saturating_sub(at.seconds)));
     let age = age.filter(|age| age != "now");
     let age = age.map(|age| if done { format!("{age} ago") } else { age });
-    let below: Vec<String> =
-        age.into_iter().chain(Some(signs(card)).filter(|signs| !signs.is_empty())).collect();
-    let mark = if card.blocked { Mark::Warn } else { Mark::Dim };
-    let below = if below.is_empty() { "new".to_owned() } else { below.join(" · ") };
-    [(Mark::None, plain(&head)), (mark, format!("  {}", plain(&below)))]
+    let age = age.unwrap_or_else(|| "new".to_owned());
+    let mut lines = match card.title.as_str() {
+        "" => vec![(Mark::None, format!("{} · {age}", plain(&card.card)))],
+        title => vec![
+            (Mark::None, plain(title)),
+            (Mark::Dim, format!("  {} · {age}", plain(&card.card))),
+        ],
+    };
+    let signs = signs(card);
+    if !signs.is_empty() {
+        let mark = if card.blocked { Mark::Warn } else { Mark::Dim };
+        lines.push((mark, format!("  {}", plain(&signs))));
+    }
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::page::width;
     use takt_proto::v1::WipLimit;
 
     fn column(name: &str, count: u32, cards: u32) -> Column {
@@ -188,9 +199,10 @@ shop · main   the line runs
 Backlog              Doing                Done
 2 cards              2 of 1, OVER LIMIT   0 cards
 ──────────────────   ──────────────────   ──────────────────
-A-1 a title far t…   A-3 x
-  new                  blocked
-… 1 more             … 1 more
+a title far too l…   x
+  A-1 · new            A-3 · new
+… 1 more               blocked
+                     … 1 more
 ";
         assert_eq!(drawn(&sample(), 60), want);
     }
