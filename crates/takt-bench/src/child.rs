@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 
@@ -31,6 +32,8 @@ pub(crate) struct Usage {
 pub(crate) struct Server {
     child: Child,
     address: String,
+    /// Ends with the server.
+    _listener: JoinSet<()>,
     /// From before the process was made until `/readyz` answered.
     pub(crate) ready_after: Duration,
 }
@@ -61,14 +64,16 @@ impl Server {
             said.push(line);
         };
         // What it says later is nobody's concern, but the pipe must not fill up.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let mut listener = JoinSet::new();
+        listener.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let ready = async {
             while !is_ready(&address).await {
                 sleep(Duration::from_millis(1)).await;
             }
         };
         timeout(PATIENCE, ready).await.context("the server did not become ready")?;
-        Ok(Self { child, address, ready_after: started.elapsed() })
+        let ready_after = started.elapsed();
+        Ok(Self { child, address, _listener: listener, ready_after })
     }
 
     /// Its URL.

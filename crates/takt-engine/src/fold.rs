@@ -56,7 +56,7 @@ type Batch = Vec<(Entry, Arc<Recorded>)>;
 /// to fold, and folding need not wait for reading.
 fn read_ahead(shared: &Arc<Shared>, from: u64, head: u64) -> JoinHandle<Result<Batch, LogError>> {
     let log = Arc::clone(&shared.log);
-    tokio::spawn(async move {
+    shared.followers.spawn(async move {
         if from > head {
             return Ok(vec![]);
         }

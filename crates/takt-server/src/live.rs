@@ -53,7 +53,7 @@ pub(crate) fn routes(services: Services) -> Router {
             ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text)
         })
     };
-    let feeds = Feeds::new(services.engine.clone(), services.stopping.clone());
+    let feeds = Feeds::new(&services);
     Router::new()
         .route("/", get(board))
         .route("/sse", get(updates))
@@ -137,7 +137,7 @@ async fn updates(
 ) -> impl IntoResponse {
     let (sender, receiver) = mpsc::channel(16);
     let known = web.services.engine.view(0, WAIT, |world| wanted(world, &asked)).await;
-    let stopping = web.services.stopping.clone();
+    let (stopping, tasks) = (web.services.stopping.clone(), &web.services.tasks);
     match (asked.get("stream"), known) {
         (Some(_), Ok(Some(name))) => {
             let last = headers.get("last-event-id").and_then(|it| it.to_str().ok()?.parse().ok());
@@ -145,12 +145,12 @@ async fn updates(
             let head = web.services.engine.progress().0;
             let feed = web.feeds.of(&name);
             let (missed, updates) = feed.subscribe(from, head);
-            tokio::spawn(stopping.run_until_cancelled_owned(forward(missed, updates, sender)));
+            tasks.spawn(stopping.run_until_cancelled_owned(forward(missed, updates, sender)));
         }
         // There is no board to follow yet, so the page waits for one.
         (Some(_) | None, _) => {
             let changes = web.services.engine.changes();
-            tokio::spawn(stopping.run_until_cancelled_owned(first_stream(changes, sender)));
+            tasks.spawn(stopping.run_until_cancelled_owned(first_stream(changes, sender)));
         }
     }
     let events = Sse::new(ReceiverStream::new(receiver));

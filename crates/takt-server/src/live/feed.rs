@@ -15,9 +15,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::WAIT;
 use super::patch::{Shown, Touched};
+use crate::grpc::Services;
 
 /// How long changes are gathered when the board was quiet.
 const GATHER: Duration = Duration::from_millis(15);
@@ -45,11 +47,13 @@ pub(super) struct Feeds {
     all: Arc<Mutex<BTreeMap<StreamName, Arc<Feed>>>>,
     engine: Engine,
     stopping: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Feeds {
-    pub(super) fn new(engine: Engine, stopping: CancellationToken) -> Self {
-        Self { all: Arc::default(), engine, stopping }
+    pub(super) fn new(services: &Services) -> Self {
+        let (engine, stopping) = (services.engine.clone(), services.stopping.clone());
+        Self { all: Arc::default(), engine, stopping, tasks: services.tasks.clone() }
     }
 
     /// The feed of a stream's board; it begins when it is first asked for.
@@ -60,7 +64,7 @@ impl Feeds {
             let changes = self.engine.changes();
             let feed = Arc::new(Feed::new(self.engine.progress().0));
             let pump = pump(self.clone(), name.clone(), Arc::clone(&feed), changes);
-            tokio::spawn(self.stopping.clone().run_until_cancelled_owned(pump));
+            self.tasks.spawn(self.stopping.clone().run_until_cancelled_owned(pump));
             feed
         });
         *locked(&feed.asked) = Instant::now();

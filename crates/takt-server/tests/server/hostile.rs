@@ -77,8 +77,8 @@ async fn a_request_over_a_limit_is_refused_with_the_field() {
         alert: "a-1".to_owned(),
         ..AcknowledgeRequest::default()
     };
-    let refused = AndonServiceClient::new(channel.clone()).acknowledge(request).await;
-    assert!(refused.unwrap_err().message().contains("`actor` is empty"));
+    let refused = AndonServiceClient::new(channel.clone()).acknowledge(request).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "`actor` is empty"));
     let mut events = EventServiceClient::new(channel);
     let many = publish(vec![b"{}".to_vec(); 10_001]);
     assert_eq!(events.publish(many).await.unwrap_err().code(), Code::InvalidArgument);
