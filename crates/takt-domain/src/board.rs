@@ -338,8 +338,17 @@ pub struct Card {
     pub moves: Vec<Move>,
     /// What was said of it beside its moves; boxed, since imported cards carry moves only.
     pub said: Option<Box<Said>>,
-    /// The latest deadline of a time limit that has been told, if any.
-    pub overdue_told: Option<Time>,
+    /// The breaches of time limits that were told, by column; boxed, since few cards have any.
+    pub overdue_told: Option<Box<BTreeMap<ColumnName, Told>>>,
+}
+
+/// The latest breach of a column's time limit by a card that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When the latest stay that it was told of began.
+    pub since: Time,
+    /// The latest deadline that it was told of.
+    pub deadline: Time,
 }
 
 /// What was said of a card beside its moves.

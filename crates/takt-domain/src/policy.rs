@@ -5,8 +5,6 @@ mod reruns;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::andon::{Cause, CauseKind, ClearedBy, End, Ended, Part, Trigger};
@@ -130,7 +128,7 @@ impl Told<'_> {
         let mut intents = Vec::from_iter(count);
         let Some(limit) = set.time_limit else { return intents };
         for (id, card) in &board.cards {
-            if card.place() != Some(&set.column) || card.overdue_told.is_none() {
+            if card.place() != Some(&set.column) || card.told(&set.column).is_none() {
                 continue;
             }
             let over = card.stay().is_some_and(|stay| {
@@ -153,11 +151,12 @@ impl Told<'_> {
         let limited = board.columns.iter().filter(|(_, column)| column.limit().is_some());
         let mut intents: Vec<Intent> =
             limited.filter_map(|(name, _)| self.count(board, name)).collect();
-        for (id, card) in board.cards.iter().filter(|(_, card)| card.overdue_told.is_some()) {
-            let left: BTreeSet<&ColumnName> =
-                card.moves.iter().filter_map(|step| step.column.as_deref()).collect();
-            let left = left.into_iter().filter(|name| card.place() != Some(name));
-            intents.extend(left.map(|name| self.clear(self.time_limit(id, name))));
+        for (id, card) in &board.cards {
+            let told = card.overdue_told.iter().flat_map(|told| told.keys());
+            let ended = told.filter(|name| {
+                card.place() != Some(name) || self.stay_changed(board, id, card).is_some()
+            });
+            intents.extend(ended.map(|name| self.clear(self.time_limit(id, name))));
         }
         intents
     }
@@ -166,9 +165,8 @@ impl Told<'_> {
     fn seen(&self, board: &Board, before: Option<&ColumnName>, id: &CardId) -> Vec<Intent> {
         let Some(card) = board.cards.get(id) else { return vec![] };
         let after = card.place();
-        let told = card.overdue_told.is_some();
         if before == after {
-            return self.stay_changed(board, id, card).filter(|_| told).into_iter().collect();
+            return self.stay_changed(board, id, card).into_iter().collect();
         }
         let mut intents = vec![];
         // Only the card that brings a column back to its limit ends the breach.
@@ -180,17 +178,20 @@ impl Told<'_> {
         if let Some(entered) = after.filter(|entered| board.is_over(entered)) {
             intents.extend(self.count(board, entered));
         }
-        if let Some(left) = before.filter(|_| told) {
+        if let Some(left) = before.filter(|left| card.told(left).is_some()) {
             intents.push(self.clear(self.time_limit(id, left)));
         }
         intents
     }
 
-    /// A late sighting may show that the stay whose breach was told had ended before.
+    /// A late sighting may show that the stay whose breach was told had ended before, or is
+    /// imported history.
     fn stay_changed(&self, board: &Board, id: &CardId, card: &board::Card) -> Option<Intent> {
-        let column = card.place()?;
+        let column = card.place().filter(|column| card.told(column).is_some())?;
         let limit = board.columns.get(column)?.time_limit?;
-        card.breaches_at(limit).map(|_| self.clear(self.time_limit(id, column)))
+        let imported = card.stay().is_some_and(|stay| stay.historical);
+        let ended = imported || card.breaches_at(limit).is_some();
+        ended.then(|| self.clear(self.time_limit(id, column)))
     }
 
     /// What a column's count means for its limit.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Board, Card, CardAdded, CardReported, Column, ColumnReported, ColumnSet, Details, Event,
-    Latest, Move, WipPolicy,
+    Latest, Move, Told, WipPolicy,
 };
 use crate::event::{Meta, OrderKey};
 use crate::ids::{CardId, ColumnName};
@@ -28,8 +28,11 @@ pub fn evolve(mut board: Board, meta: &Meta, event: &Event) -> Board {
         Event::CardUnblocked(it) => block(&mut board, meta, &it.card, None),
         Event::CardDeleted(it) => see(&mut board, meta, &it.card, None),
         Event::CardOverdue(it) => {
-            let card = board.cards.entry(it.card.clone()).or_default();
-            card.overdue_told = card.overdue_told.max(Some(it.since + it.limit));
+            let now = Told { since: it.since, deadline: it.since + it.limit };
+            let told = &mut board.cards.entry(it.card.clone()).or_default().overdue_told;
+            let told = told.get_or_insert_default().entry(it.column.clone()).or_insert(now);
+            told.since = told.since.max(now.since);
+            told.deadline = told.deadline.max(now.deadline);
         }
         Event::ImportClosed(_) => board.import = None,
         Event::GatePassed(_) => {}
@@ -209,13 +212,20 @@ impl Card {
         self.moves.last().map(|it| &it.order).into_iter().chain(said).map(|it| it.time).max()
     }
 
-    /// When its present stay breaches a time limit. A stay that a historical fact began never
-    /// does, and each stay does so once, unless a longer limit gives it a later deadline.
+    /// When its present stay breaches a time limit, unless that was told. A stay that a historical
+    /// fact began never does, and each stay does so once: again when a longer limit gives it a
+    /// later deadline, or when a late fact shows that it began later than was thought.
     pub fn breaches_at(&self, limit: Span) -> Option<Time> {
         let stay = self.stay()?;
-        let deadline = stay.order.time + limit;
-        let told = self.overdue_told.is_some_and(|told| told >= deadline);
-        (!stay.historical && !told).then_some(deadline)
+        let (since, deadline) = (stay.order.time, stay.order.time + limit);
+        let told = self.told(self.place()?);
+        let known = told.is_some_and(|told| since <= told.since && deadline <= told.deadline);
+        (!stay.historical && !known).then_some(deadline)
+    }
+
+    /// The latest breach of a column's time limit that was told.
+    pub fn told(&self, column: &ColumnName) -> Option<Told> {
+        self.overdue_told.as_ref()?.get(column).copied()
     }
 }
 

@@ -133,6 +133,26 @@ async fn a_warning_ends_with_its_condition_whatever_ends_it() {
 }
 
 #[tokio::test]
+async fn a_breach_that_a_late_fact_brings_to_light_is_told_although_a_later_one_was() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    board(&engine, timed("todo", HOUR)).await.unwrap();
+    board(&engine, timed("doing", 60)).await.unwrap();
+    engine.publish(&shop(), vec!["f1 a todo 0".into()]).await.unwrap();
+    let engine = turn(&house, engine, 1, false).await;
+    engine.publish(&shop(), vec!["f2 a doing 100".into()]).await.unwrap();
+    let engine = turn(&house, engine, 1, true).await;
+    let told = told(&history(&house).await);
+    let at = |second| Time::EPOCH + Span::from_secs(second);
+    assert_eq!(told, [("overdue", at(160)), ("overdue", at(HOUR))]);
+    let open = engine.shared().read(|world| {
+        let alerts = world.streams[&shop()].line.open.values();
+        alerts.map(|alert| alert.cause.id.to_string()).collect::<Vec<_>>()
+    });
+    assert_eq!(open, ["a/doing"]);
+}
+
+#[tokio::test]
 async fn an_import_that_nobody_closes_is_closed_a_minute_after_its_last_fact_once() {
     let house = House::new();
     let engine = with_columns(&house).await;

@@ -127,8 +127,15 @@ async fn left_by(facts: &[String]) -> String {
         let Order::SetColumn(set) = column(name, 1) else { unreachable!() };
         board(&engine, Order::SetColumn(ColumnSet { kind: Some(kind), ..set })).await.unwrap();
     }
+    for (name, seconds) in [("todo", 3600), ("doing", 60)] {
+        let Order::SetColumn(set) = column(name, 0) else { unreachable!() };
+        let time_limit = Some(Span::from_secs(seconds));
+        let timed = ColumnSet { time_limit, wip_limit: None, ..set };
+        board(&engine, Order::SetColumn(timed)).await.unwrap();
+    }
     for fact in facts {
         engine.publish(&shop(), vec![fact.clone().into()]).await.unwrap();
+        tick(&engine).await;
     }
     board(&engine, Order::CloseImport).await.unwrap();
     tick(&engine).await;
