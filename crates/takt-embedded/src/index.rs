@@ -15,6 +15,9 @@ use crate::sidecar::Sidecar;
 /// How much is read at once, so that a long read does not hold the log twice in memory.
 const READ_BYTES: u64 = 1024 * 1024;
 
+/// A read gives no more than about this much, however many entries were asked for.
+const MOST_BYTES: u64 = 8 * 1024 * 1024;
+
 /// The index, shared by readers and the writer.
 #[derive(Default)]
 pub(crate) struct Index(RwLock<Known>);
@@ -116,14 +119,17 @@ impl Index {
         })
     }
 
-    /// Entries in order; fewer when one of them is damaged, an error when it is the first.
+    /// Entries in order; fewer when they are large or one of them is damaged, an error when it is
+    /// the first.
     pub(crate) fn entries(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
         let mut entries = Vec::new();
         let mut next = from.max(1);
-        while entries.len() < max {
+        let mut bytes = 0;
+        while entries.len() < max && bytes < MOST_BYTES {
             let wanted = max - entries.len();
             let Some(stretch) = self.read(|known| known.stretch(next, wanted)) else { break };
             next += u64::try_from(stretch.count).unwrap_or(u64::MAX);
+            bytes += stretch.end - stretch.start;
             match stretch.entries(&mut entries) {
                 Ok(()) => {}
                 Err(_) if !entries.is_empty() => break,

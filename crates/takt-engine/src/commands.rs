@@ -100,7 +100,7 @@ pub(crate) async fn execute(
 async fn known(mailbox: &Mailbox, call: &Call, digest: &str) -> Result<Option<Receipt>, Error> {
     let Some(key) = &call.key else { return Ok(None) };
     let id = event_id(mailbox, Some(key), 0);
-    let Some(seq) = mailbox.shared.read(|world| world.sequence_of(&id)) else { return Ok(None) };
+    let Some(seq) = mailbox.sequence_of(&id) else { return Ok(None) };
     let entries = mailbox.shared.log.read(seq, 1).await?;
     let recorded = entries.first().and_then(|entry| takt_events::decode(seq, &entry.bytes).ok());
     match recorded.map(|recorded| recorded.meta) {

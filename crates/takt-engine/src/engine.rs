@@ -224,6 +224,9 @@ impl Engine {
         deadline: Duration,
         read: impl FnOnce(&World) -> R,
     ) -> Result<R, Error> {
+        if let Health::Broken(reason) = self.health() {
+            return Err(Error::Unavailable(reason));
+        }
         if *self.shared.seen.borrow() < min_sequence {
             timeout(deadline, self.shared.caught_up(min_sequence))
                 .await
@@ -301,8 +304,8 @@ impl Engine {
     /// Stops taking calls, finishes those that wait, saves, and ends all tasks.
     pub async fn shutdown(&self) {
         let shared = &self.shared;
-        self.mailboxes().clear();
         shared.token.cancel();
+        self.mailboxes().clear();
         shared.writers.close();
         shared.writers.wait().await;
         shared.done.cancel();
@@ -366,10 +369,11 @@ impl Engine {
     }
 
     pub(crate) fn mailbox(&self, stream: &StreamName) -> Result<mpsc::Sender<Task>, Error> {
+        let mut mailboxes = self.mailboxes();
+        // Looked at under the lock: a mailbox made after the others were closed would never end.
         if self.shared.token.is_cancelled() {
             return Err(Error::Unavailable("the engine is shutting down".to_owned()));
         }
-        let mut mailboxes = self.mailboxes();
         if let Some(known) = mailboxes.get(stream) {
             return Ok(known.clone());
         }

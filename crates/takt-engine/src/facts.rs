@@ -153,7 +153,7 @@ async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<
         .map(|bytes| {
             let fact = (mailbox.shared.parse)(bytes, now)?;
             let id = EventId::derive(&fact.source, &fact.id, 0);
-            Ok::<_, Misfit>((fact, id, mailbox.shared.read(|world| world.sequence_of(&id))))
+            Ok::<_, Misfit>((fact, id, mailbox.sequence_of(&id)))
         })
         .collect();
     let known = parsed.iter().filter_map(|fact| fact.as_ref().ok()?.2).collect();
@@ -199,16 +199,31 @@ async fn recorded_digests(
         while let Some(next) = left.next_if(|next| next - last <= CLOSE) {
             last = next;
         }
-        let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
-        for entry in mailbox.shared.log.read(first, count).await? {
-            if seqs.contains(&entry.seq)
-                && let Some(digest) = takt_events::recorded_digest(&entry.bytes)
-            {
-                digests.insert(entry.seq, digest);
-            }
-        }
+        read_digests(mailbox, first, last, &mut digests).await?;
     }
     Ok(digests)
+}
+
+async fn read_digests(
+    mailbox: &Mailbox,
+    first: u64,
+    last: u64,
+    digests: &mut BTreeMap<u64, SmolStr>,
+) -> Result<(), Error> {
+    let mut next = first;
+    while next <= last {
+        let count = usize::try_from(last - next + 1).unwrap_or(usize::MAX);
+        // A read may end early: at large entries, or before a damaged one, which is then an error
+        // and never taken for other content.
+        let entries = mailbox.shared.log.read(next, count).await?;
+        let Some(end) = entries.last() else { break };
+        next = end.seq + 1;
+        for entry in &entries {
+            let digest = takt_events::recorded_digest(&entry.bytes).unwrap_or_default();
+            digests.insert(entry.seq, digest);
+        }
+    }
+    Ok(())
 }
 
 fn same_or_reused(known: Option<&SmolStr>, fact: &Fact, same: Verdict) -> Verdict {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time, event::Unknown};
@@ -13,6 +14,8 @@ use tokio::task::JoinHandle;
 use crate::engine::{Health, Shared};
 use crate::save;
 
+/// How long a log that cannot be read now is left alone before it is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How many entries are folded under one lock.
 const BATCH: usize = 512;
 
@@ -100,12 +103,25 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
         let folding = shared.folding.lock().await;
         let folded = next.and_then(|entries| fold(&shared, decoded(entries)));
         drop(folding);
-        if let Err(error) = folded {
-            tracing::error!(%error, "the log cannot be followed; reads are refused");
-            shared.health.send_replace(Health::Broken(error.to_string()));
-            return;
+        let Err(error) = folded else {
+            shared.health.send_if_modified(|health| {
+                std::mem::replace(health, Health::Following) != Health::Following
+            });
+            save::bound(&shared).await;
+            continue;
+        };
+        tracing::error!(%error, "the log cannot be followed; reads are refused");
+        shared.health.send_replace(Health::Broken(error.to_string()));
+        match error {
+            // What is damaged does not mend itself.
+            LogError::Damaged { .. } => return,
+            LogError::Unavailable { .. } => {}
         }
-        save::bound(&shared).await;
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = shared.done.cancelled() => return,
+        }
+        tail = shared.log.tail(shared.read(|world| world.seq) + 1);
     }
 }
 

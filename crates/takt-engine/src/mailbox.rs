@@ -141,6 +141,11 @@ impl Mailbox {
         Ok(first)
     }
 
+    /// Where an event of this stream stands, by its id.
+    pub(crate) fn sequence_of(&self, id: &EventId) -> Option<u64> {
+        self.shared.read(|world| world.sequence_of(&self.stream, id))
+    }
+
     /// Waits until the read side has folded what this mailbox has written.
     pub(crate) async fn settle(&self) -> Result<(), Error> {
         self.shared.caught_up(self.written).await
@@ -166,16 +171,22 @@ impl Mailbox {
         if self.refused.is_empty() {
             return;
         }
-        let refusals = std::mem::take(&mut self.refused)
-            .into_iter()
-            .map(|((column, reason), count)| Refusals { column, reason, count })
+        let refused = std::mem::take(&mut self.refused);
+        let refusals = refused
+            .iter()
+            .map(|((column, reason), count)| Refusals {
+                column: column.clone(),
+                reason: reason.clone(),
+                count: *count,
+            })
             .collect();
         let id = EventId(uuid::Uuid::now_v7());
         let meta = self.meta(id, self.shared.clock.now(), "takt");
         let event = Event::System(system::Event::RefusalsSummed(RefusalsSummed { refusals }));
         let draft = Draft { aggregate: Aggregate::Refusals, meta, event };
         if let Err(error) = self.append(&[draft], &[]).await {
-            tracing::warn!(stream = %self.stream, %error, "refusals could not be written");
+            tracing::warn!(stream = %self.stream, %error, "refusals could not be written yet");
+            self.refused = refused;
         }
     }
 }

@@ -90,10 +90,17 @@ async fn mismatch(
     }
     let entries = log.read(checkpoint.seq, 1).await?;
     Ok(match entries.first() {
-        None => Some("the checkpoint is ahead of the log"),
+        // Rows are saved only of what is durable, so the log has lost what it had acknowledged.
+        None => return Err(lost(log.head().await? + 1)),
         Some(entry) if entry.id.0 != checkpoint.id => Some("another entry at the checkpoint"),
         Some(_) => None,
     })
+}
+
+fn lost(seq: u64) -> LogError {
+    let reason = "the saved projections have seen it, and the log ends before it; restore the log, \
+                  or take the folder `projections` away to go on without what is lost";
+    LogError::Damaged { seq, reason: reason.into() }
 }
 
 /// Saves while the engine runs.
@@ -131,7 +138,7 @@ pub(crate) async fn save(shared: &Arc<Shared>) {
     let saving = shared.saving.lock().await;
     let same = Arc::clone(shared);
     if let Err(error) = tokio::task::spawn_blocking(move || commit(&same)).await {
-        tracing::error!(%error, "the projections are not saved any more until a restart");
+        tracing::error!(%error, "the projections could not be saved; all are saved anew");
         shared.unsaved.store(true, Ordering::SeqCst);
     }
     drop(saving);
@@ -160,8 +167,26 @@ pub(crate) async fn replace(shared: &Arc<Shared>, folded: Folded) -> Result<(), 
     replaced.map_err(|error| Error::Unavailable(error.to_string()))
 }
 
+/// After a lost batch nothing less than everything makes the store good again.
+fn begin_anew(shared: &Shared) -> Result<(), StoreError> {
+    let emptied = shared.store.reset(false);
+    let mut world = shared.world.write().unwrap_or_else(PoisonError::into_inner);
+    let mut trail = shared.trail.lock().unwrap_or_else(PoisonError::into_inner);
+    world.forget_changes();
+    trail.unsaved.clear();
+    emptied?;
+    world.mark_all();
+    trail.unsaved = trail.chains.keys().cloned().collect();
+    shared.saved.send_replace(0);
+    shared.unsaved.store(false, Ordering::SeqCst);
+    Ok(())
+}
+
 fn commit(shared: &Shared) {
-    if shared.unsaved.load(Ordering::SeqCst) {
+    if shared.unsaved.load(Ordering::SeqCst)
+        && let Err(error) = begin_anew(shared)
+    {
+        tracing::warn!(%error, "the projections cannot be saved yet");
         return;
     }
     let (writes, checkpoint) = {
@@ -185,7 +210,7 @@ fn commit(shared: &Shared) {
         // The rows before this batch still stand with their own checkpoint, so the next start
         // goes on from there.
         Err(error) => {
-            tracing::error!(%error, "the projections are not saved any more until a restart");
+            tracing::error!(%error, "the projections could not be saved; all are saved anew");
             shared.unsaved.store(true, Ordering::SeqCst);
         }
     }

@@ -229,7 +229,8 @@ pub trait EventLog: Send + Sync {
     /// `Conflict` when a condition does not hold, and nothing is stored.
     async fn append(&self, append: Append) -> Result<u64, AppendError>;
 
-    /// Durable entries from `from` on, in order, at most `max`; empty past the head.
+    /// Durable entries from `from` on, in order, at most `max`, and fewer when they are large;
+    /// empty past the head.
     ///
     /// # Errors
     /// `Damaged` names the first sequence that cannot be served, once those before it were.

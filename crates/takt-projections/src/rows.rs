@@ -23,7 +23,7 @@ use crate::history::StreamView;
 use crate::world::World;
 
 /// The version of the rows' form.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// How many identities one row holds at most.
 const IDENTITIES: usize = 250;

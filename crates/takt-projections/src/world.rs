@@ -24,16 +24,19 @@ pub struct World {
     pub streams: BTreeMap<StreamName, StreamView>,
     /// The last sequence folded in; 0 = nothing yet.
     pub seq: u64,
+    /// By event id, mixed with the stream's salt: two streams may record the same fact.
     pub(crate) identities: Identities,
+    /// Each stream's salt, worked out once.
+    salts: BTreeMap<StreamName, u128>,
     pub(crate) heads: BTreeMap<StreamName, BTreeMap<Aggregate, u64>>,
     pub(crate) dirty: BTreeSet<Key>,
     pub(crate) unsaved: Vec<(EventId, u64)>,
 }
 
 impl World {
-    /// Where an event stands in the log, if it is there.
-    pub fn sequence_of(&self, id: &EventId) -> Option<u64> {
-        self.identities.get(id)
+    /// Where an event of a stream stands in the log, if it is there.
+    pub fn sequence_of(&self, stream: &StreamName, id: &EventId) -> Option<u64> {
+        self.identities.get(&mixed(*id, salt(stream)))
     }
 
     /// The last sequence of an aggregate; 0 if it has none.
@@ -48,8 +51,14 @@ impl World {
             return;
         }
         self.seq = recorded.seq;
-        self.identities.add(recorded.meta.id, recorded.seq);
-        self.unsaved.push((recorded.meta.id, recorded.seq));
+        let known = self.salts.get(&recorded.stream).copied();
+        let salt = known.unwrap_or_else(|| salt(&recorded.stream));
+        if known.is_none() {
+            self.salts.insert(recorded.stream.clone(), salt);
+        }
+        let identity = mixed(recorded.meta.id, salt);
+        self.identities.add(identity, recorded.seq);
+        self.unsaved.push((identity, recorded.seq));
         let heads = self.heads.entry(recorded.stream.clone()).or_default();
         let is_first = heads.insert(recorded.aggregate.clone(), recorded.seq).is_none();
         let name = &recorded.stream;
@@ -67,6 +76,15 @@ impl World {
         fold.event(is_first);
         fold.react();
     }
+}
+
+/// What a stream's event ids are mixed with in the index of identities.
+fn salt(stream: &StreamName) -> u128 {
+    EventId::derive("urn:takt:stream", stream.as_str(), 0).0.as_u128()
+}
+
+fn mixed(id: EventId, salt: u128) -> EventId {
+    EventId(uuid::Uuid::from_u128(id.0.as_u128() ^ salt))
 }
 
 /// One event being folded into its stream.

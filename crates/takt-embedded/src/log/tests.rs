@@ -138,6 +138,25 @@ async fn a_damaged_or_missing_sidecar_is_made_anew_and_nothing_else_changes() {
 }
 
 #[tokio::test]
+async fn a_read_of_large_entries_ends_early_and_goes_on_where_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = EmbeddedLog::open(folder.path(), Settings::default()).unwrap();
+    let large = "x".repeat(1024 * 1024);
+    for n in 0..20 {
+        log.append(batch(&[&format!("{n}{large}")])).await.unwrap();
+    }
+    let (mut next, mut reads) = (1, 0);
+    while next <= 20 {
+        let entries = log.read(next, 1000).await.unwrap();
+        assert!((1..=9).contains(&entries.len()), "{} entries at once", entries.len());
+        assert_eq!(entries[0].seq, next);
+        next += entries.len() as u64;
+        reads += 1;
+    }
+    assert!(reads >= 3);
+}
+
+#[tokio::test]
 async fn a_full_disk_stores_nothing_and_works_again_with_space() {
     for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::Other] {
         let disk = SimDisk::new();

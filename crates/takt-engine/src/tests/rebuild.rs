@@ -99,3 +99,147 @@ async fn an_entry_that_does_not_follow_its_subject_is_named_also_after_a_restart
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains(&format!("entry {seq} is damaged")), "{cause}");
 }
+
+#[tokio::test]
+async fn a_log_that_ends_before_its_checkpoint_is_not_served() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    engine.shutdown().await;
+    let head = house.log.head().await.unwrap();
+    let mut checkpoint = house.store.checkpoint().unwrap().unwrap();
+    checkpoint.seq = head + 2;
+    house.store.commit(vec![], &checkpoint).unwrap();
+
+    let parts = Parts {
+        log: Arc::clone(&house.log) as _,
+        dead: Arc::clone(&house.dead) as _,
+        store: Arc::clone(&house.store) as _,
+        clock: Arc::clone(&house.clock) as _,
+        parse,
+    };
+    let refused = Engine::start(parts).await.err().unwrap();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains(&format!("entry {} is damaged", head + 1)), "{cause}");
+    assert!(cause.contains("take the folder `projections` away"), "{cause}");
+}
+
+#[tokio::test]
+async fn after_a_lost_batch_all_is_saved_anew_as_soon_as_the_store_works() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    house.store.failing.store(1, Ordering::SeqCst);
+    crate::save::save(engine.shared()).await;
+    board(&engine, add("a")).await.unwrap();
+    crate::save::save(engine.shared()).await;
+    let head = house.log.head().await.unwrap();
+    assert_eq!(house.store.checkpoint().unwrap().map(|it| it.seq), Some(head));
+    engine.shutdown().await;
+    let engine = house.open().await;
+    let (live, replayed, _) = engine.verify().await.unwrap();
+    assert_eq!(live, replayed);
+}
+
+#[tokio::test]
+async fn the_same_fact_is_recorded_once_in_each_stream() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    let other = StreamName::new("bank");
+    let create = stream::Command::Create { name: other.clone(), title: "Bank".into() };
+    engine.stream(&other, call(), create).await.unwrap();
+    for name in [shop(), other] {
+        let fact = || vec![Bytes::from("f1 a todo 5")];
+        let first = engine.publish(&name, fact()).await.unwrap();
+        assert!(matches!(first[..], [Published::Recorded { .. }]), "{name}: {first:?}");
+        let again = engine.publish(&name, fact()).await.unwrap();
+        assert!(matches!(again[..], [Published::Duplicate { .. }]), "{name}: {again:?}");
+    }
+}
+
+/// A log whose tail fails: for a while, or for ever at a damaged entry.
+struct Failing {
+    log: MemoryLog,
+    failures: AtomicI64,
+    error: LogError,
+}
+
+struct FailingTail(Option<LogError>, Box<dyn Tail>);
+
+#[async_trait]
+impl Tail for FailingTail {
+    async fn next(&mut self, max: usize) -> Result<Vec<Entry>, LogError> {
+        match self.0.take() {
+            Some(error) => Err(error),
+            None => self.1.next(max).await,
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for Failing {
+    fn identity(&self) -> LogIdentity {
+        self.log.identity()
+    }
+    async fn head(&self) -> Result<u64, LogError> {
+        self.log.head().await
+    }
+    async fn append(&self, append: Append) -> Result<u64, AppendError> {
+        self.log.append(append).await
+    }
+    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
+        self.log.read(from, max).await
+    }
+    async fn read_subject(
+        &self,
+        of: &Subject,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<Entry>, LogError> {
+        self.log.read_subject(of, from, max).await
+    }
+    async fn subject_head(&self, subject: &Subject) -> Result<(u64, Hash), LogError> {
+        self.log.subject_head(subject).await
+    }
+    fn tail(&self, from: u64) -> Box<dyn Tail> {
+        let fails = self.failures.fetch_sub(1, Ordering::SeqCst) > 0;
+        Box::new(FailingTail(fails.then(|| self.error.clone()), self.log.tail(from)))
+    }
+}
+
+async fn on_failing_log(failures: i64, error: LogError) -> Engine {
+    let house = House::new();
+    let log = Failing { log: (*house.log).clone(), failures: AtomicI64::new(failures), error };
+    let parts = Parts {
+        log: Arc::new(log),
+        dead: Arc::clone(&house.dead) as _,
+        store: Arc::clone(&house.store) as _,
+        clock: Arc::clone(&house.clock) as _,
+        parse,
+    };
+    Engine::start(parts).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_log_that_fails_for_a_while_is_followed_again() {
+    let engine = on_failing_log(2, LogError::Unavailable { reason: "too many files".into() }).await;
+    let mut health = engine.health_changes();
+    health.wait_for(|it| matches!(it, Health::Broken(_))).await.unwrap();
+    let refused = engine.view(0, Duration::from_secs(1), |_| ()).await.unwrap_err();
+    assert!(matches!(&refused, Error::Unavailable(why) if why.contains("too many files")));
+    let create = || stream::Command::Create { name: shop(), title: "Shop".into() };
+    // Commands are refused while the log cannot be followed, and work again without a restart.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while engine.stream(&shop(), call(), create()).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the log is not followed again");
+        tokio::task::yield_now().await;
+    }
+    health.wait_for(|it| *it == Health::Following).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_entry_in_the_tail_ends_reads_with_its_sequence() {
+    let engine = on_failing_log(1, LogError::Damaged { seq: 7, reason: "flipped".into() }).await;
+    let mut health = engine.health_changes();
+    health.wait_for(|it| matches!(it, Health::Broken(_))).await.unwrap();
+    let refused = engine.view(0, Duration::from_secs(1), |_| ()).await.unwrap_err();
+    assert!(matches!(&refused, Error::Unavailable(why) if why.contains("entry 7")), "{refused}");
+}

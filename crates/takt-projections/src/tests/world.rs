@@ -128,7 +128,7 @@ fn a_world_loaded_from_rows_is_the_one_that_was_saved_and_goes_on_alike() {
     assert_eq!(loaded.streams, world.streams);
     assert_eq!(loaded.hash(), world.hash());
     assert_eq!(loaded.head_of(&"shop".into(), &Aggregate::Line), 4);
-    assert_eq!(loaded.sequence_of(&EventId(Uuid::from_u128(6))), Some(6));
+    assert_eq!(loaded.sequence_of(&"shop".into(), &EventId(Uuid::from_u128(6))), Some(6));
     let (aggregate, event) = sighting(1, 2);
     let next = recorded(7, 7, 9, aggregate, event);
     loaded.apply(&next);
