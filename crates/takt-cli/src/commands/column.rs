@@ -69,6 +69,6 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
     };
     let mut client = BoardServiceClient::new(context.wire.clone());
     let done = client.set_column(request).await?.into_inner();
-    let sentence = format!("column `{}` is as you said", set.name);
+    let sentence = format!("column `{}` is set", set.name);
     context.did(Named { column: set.name }, &done, &sentence).map(|()| 0)
 }

@@ -68,7 +68,10 @@ impl Tally {
         let recorded = count(*recorded, "event");
         match dead {
             0 => format!("{recorded} recorded, {duplicate} were there already"),
-            dead => format!("{recorded} recorded, {duplicate} were there already, {dead} are DEAD"),
+            dead => {
+                let are = if *dead == 1 { "is" } else { "are" };
+                format!("{recorded} recorded, {duplicate} were there already, {dead} {are} DEAD")
+            }
         }
     }
 
