@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::commands::{Call, Command, Receipt};
 use crate::error::{Error, StartError};
 use crate::facts::{Parse, Published};
-use crate::mailbox::{self, Task};
+use crate::mailbox::{self, Answer, Task};
 use crate::{fold, reactions, save};
 
 /// How many calls may wait in one stream's mailbox before callers wait too.
@@ -207,10 +207,10 @@ impl Engine {
         self.heard_of(stream)?;
         let (answer, answered) = oneshot::channel();
         let asked = Instant::now();
-        let task = Task::Facts { facts, answer };
+        let (shown, wait) = oneshot::channel();
+        let task = Task::Facts { facts, answer: Answer { result: answer, shown } };
         let published = self.ask(stream, task, answered, PUBLISH_DEADLINE).await?;
-        let last = published.iter().filter_map(Published::sequence).max().unwrap_or(0);
-        self.shown(last, PUBLISH_DEADLINE.saturating_sub(asked.elapsed())).await;
+        until_shown(wait, PUBLISH_DEADLINE.saturating_sub(asked.elapsed())).await;
         Ok(published)
     }
 
@@ -332,16 +332,11 @@ impl Engine {
         }
         let (answer, answered) = oneshot::channel();
         let (deadline, asked) = (call.deadline, Instant::now());
-        let task = Task::Command { call, command, answer };
+        let (shown, wait) = oneshot::channel();
+        let task = Task::Command { call, command, answer: Answer { result: answer, shown } };
         let receipt = self.ask(stream, task, answered, deadline).await?;
-        self.shown(receipt.sequence, deadline.saturating_sub(asked.elapsed())).await;
+        until_shown(wait, deadline.saturating_sub(asked.elapsed())).await;
         Ok(receipt)
-    }
-
-    /// Waits until queries see what was recorded, so that who asks next finds it. When that takes
-    /// too long the answer is given all the same: the log has what was done.
-    async fn shown(&self, sequence: u64, patience: Duration) {
-        let _ = timeout(patience, self.shared.caught_up(sequence)).await;
     }
 
     /// Refuses a name that nobody has asked to create, so that invented names get no mailbox.
@@ -388,4 +383,10 @@ impl Engine {
     ) -> std::sync::MutexGuard<'_, BTreeMap<StreamName, mpsc::Sender<Task>>> {
         self.shared.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Waits until queries see what was recorded and what follows from it, so that who asks next finds
+/// it. When that takes too long the answer is given all the same: the log has what was done.
+async fn until_shown(shown: oneshot::Receiver<()>, patience: Duration) {
+    let _ = timeout(patience, shown).await;
 }

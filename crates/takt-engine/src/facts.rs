@@ -64,16 +64,6 @@ pub enum Published {
     },
 }
 
-impl Published {
-    /// Where it is in the log, if it is there.
-    pub(crate) const fn sequence(&self) -> Option<u64> {
-        match self {
-            Self::Recorded { sequence } | Self::Duplicate { sequence } => Some(*sequence),
-            Self::Dead { .. } => None,
-        }
-    }
-}
-
 /// Records facts in the order they came; each is answered for itself.
 pub(crate) async fn record(
     mailbox: &mut Mailbox,

@@ -24,12 +24,20 @@ use crate::reactions;
 /// Refusals are summed for this long before they are written.
 const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 
+/// How a caller is told what became of its call.
+pub(crate) struct Answer<T> {
+    /// What became of it, once the log has it.
+    pub(crate) result: oneshot::Sender<Result<T, Error>>,
+    /// Dropped when queries see it with what follows from it.
+    pub(crate) shown: oneshot::Sender<()>,
+}
+
 /// What a mailbox is handed.
 pub(crate) enum Task {
     /// A command.
-    Command { call: Call, command: Command, answer: oneshot::Sender<Result<Receipt, Error>> },
+    Command { call: Call, command: Command, answer: Answer<Receipt> },
     /// Facts, as they came.
-    Facts { facts: Vec<Bytes>, answer: oneshot::Sender<Result<Vec<Published>, Error>> },
+    Facts { facts: Vec<Bytes>, answer: Answer<Vec<Published>> },
     /// Time has passed: look at what is due and what is pending.
     Tick,
 }
@@ -75,15 +83,18 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
 
 impl Mailbox {
     async fn take(&mut self, task: Task) {
-        match task {
+        // Held until what follows from the task is recorded and folded.
+        let _shown = match task {
             Task::Command { call, command, answer } => {
                 let result = commands::execute(self, &call, &command).await;
                 // A caller that has gone away has passed its deadline; the log has the outcome.
-                let _ = answer.send(result);
+                let _ = answer.result.send(result);
+                Some(answer.shown)
             }
             Task::Facts { facts, answer } => {
                 let result = facts::record(self, facts).await;
-                let _ = answer.send(result);
+                let _ = answer.result.send(result);
+                Some(answer.shown)
             }
             Task::Tick => {
                 if let Err(error) = reactions::due(self).await {
@@ -92,8 +103,9 @@ impl Mailbox {
                 if self.refused_at.elapsed() >= REFUSALS_EVERY {
                     self.write_refusals().await;
                 }
+                None
             }
-        }
+        };
         if let Err(error) = reactions::answer(self).await {
             tracing::warn!(stream = %self.stream, %error, "a reaction could not be recorded");
         }

@@ -55,6 +55,15 @@ async fn a_publish_is_answered_when_queries_see_its_facts() {
 }
 
 #[tokio::test]
+async fn what_follows_from_facts_is_seen_when_they_are_answered() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    let facts = (0..4).map(|n| format!("f{n} c{n} doing {n}").into()).collect();
+    engine.publish(&shop(), facts).await.unwrap();
+    assert_eq!(open_causes(&engine), [andon::CauseKind::WipLimit]);
+}
+
+#[tokio::test]
 async fn what_is_in_the_log_is_acknowledged_even_when_queries_come_too_late() {
     let house = House::new();
     let engine = with_columns(&house).await;
