@@ -153,10 +153,9 @@ impl Told<'_> {
             limited.filter_map(|(name, _)| self.count(board, name)).collect();
         for (id, card) in &board.cards {
             let told = card.overdue_told.iter().flat_map(|told| told.keys());
-            let ended = told.filter(|name| {
-                card.place() != Some(name) || self.stay_changed(board, id, card).is_some()
-            });
-            intents.extend(ended.map(|name| self.clear(self.time_limit(id, name))));
+            let (here, left): (Vec<_>, Vec<_>) = told.partition(|name| card.place() == Some(*name));
+            intents.extend(left.iter().map(|name| self.clear(self.time_limit(id, name))));
+            intents.extend(here.iter().filter_map(|_| self.stay_changed(board, id, card)));
         }
         intents
     }
@@ -185,13 +184,13 @@ impl Told<'_> {
     }
 
     /// A late sighting may show that the stay whose breach was told had ended before, or is
-    /// imported history.
+    /// imported history; and that it is not, after all.
     fn stay_changed(&self, board: &Board, id: &CardId, card: &board::Card) -> Option<Intent> {
         let column = card.place().filter(|column| card.told(column).is_some())?;
         let limit = board.columns.get(column)?.time_limit?;
         let imported = card.stay().is_some_and(|stay| stay.historical);
         let ended = imported || card.breaches_at(limit).is_some();
-        ended.then(|| self.clear(self.time_limit(id, column)))
+        Some(if ended { self.clear(self.time_limit(id, column)) } else { self.overdue(id, column) })
     }
 
     /// What a column's count means for its limit.
