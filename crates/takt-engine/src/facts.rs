@@ -141,9 +141,14 @@ async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<
     let parsed: Vec<_> = facts
         .iter()
         .map(|bytes| {
-            let fact = (mailbox.shared.parse)(bytes, now)?;
+            if let Some(seq) = own(mailbox, bytes) {
+                return Err(Verdict::Known(seq));
+            }
+            let fact = (mailbox.shared.parse)(bytes, now);
+            let fact = fact.map_err(|misfit| Verdict::Dead(misfit, None))?;
             let id = EventId::derive(&fact.source, &fact.id, 0);
-            Ok::<_, Misfit>((fact, id, mailbox.sequence_of(&id)))
+            let known = mailbox.sequence_of(&id);
+            Ok((fact, id, known))
         })
         .collect();
     let known = parsed.iter().filter_map(|fact| fact.as_ref().ok()?.2).collect();
@@ -155,7 +160,7 @@ async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<
         let (fact, id, known) = match fact {
             Ok(fact) => fact,
             Err(misfit) => {
-                verdicts.push(Verdict::Dead(misfit, None));
+                verdicts.push(misfit);
                 continue;
             }
         };
@@ -174,6 +179,13 @@ async fn judge(mailbox: &Mailbox, facts: &[Bytes]) -> Result<(Vec<Verdict>, Vec<
         verdicts.push(verdict);
     }
     Ok((verdicts, drafts))
+}
+
+/// Where an event of this Takt's own stands, if that is what the bytes are: what was read from the
+/// log and is published again is no news.
+fn own(mailbox: &Mailbox, bytes: &[u8]) -> Option<u64> {
+    let (source, id) = takt_events::origin(bytes)?;
+    if source == mailbox.shared.source { mailbox.sequence_of(&id) } else { None }
 }
 
 /// The digests of recorded events. Facts that are published again mostly come in the order in which

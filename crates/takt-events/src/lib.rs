@@ -6,4 +6,4 @@ mod envelope;
 
 pub use dictionary::{TYPES, misfit, type_of};
 pub use digest::{content_digest, text_digest};
-pub use envelope::{DecodeError, decode, encode, recorded_digest};
+pub use envelope::{DecodeError, decode, encode, origin, recorded_digest};

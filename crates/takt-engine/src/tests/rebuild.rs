@@ -155,6 +155,20 @@ async fn the_same_fact_is_recorded_once_in_each_stream() {
     }
 }
 
+#[tokio::test]
+async fn what_was_read_from_the_log_and_is_published_again_is_a_duplicate() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    let entries = house.log.read(1, 10).await.unwrap();
+    let own = engine.publish(&shop(), vec![entries[1].bytes.clone()]).await.unwrap();
+    assert_eq!(own, [Published::Duplicate { sequence: 2 }]);
+    // With another id it is forged, and no fact.
+    let forged = String::from_utf8(entries[1].bytes.to_vec()).unwrap();
+    let forged = forged.replace(&entries[1].id.to_string(), &uuid::Uuid::from_u128(9).to_string());
+    let answer = engine.publish(&shop(), vec![forged.into()]).await.unwrap();
+    assert!(matches!(answer[..], [Published::Dead { .. }]), "{answer:?}");
+}
+
 /// A log whose tail fails: for a while, or for ever at a damaged entry.
 struct Failing {
     log: MemoryLog,
