@@ -83,12 +83,7 @@ impl Stage {
                 continue;
             }
             if is_id(&word) {
-                let known = self.ids.iter().position(|id| *id == word);
-                let at = known.unwrap_or(self.ids.len());
-                if known.is_none() {
-                    self.ids.push(word.clone());
-                }
-                let name = name(at);
+                let name = self.named(&word);
                 numbered += &name;
                 // In a table, what follows stays below its head.
                 let cells = if one == ' ' { word.len() - name.len() } else { 0 };
@@ -101,6 +96,15 @@ impl Stage {
         }
         numbered.pop();
         numbered
+    }
+
+    /// The name of an id, a new one if it has not been seen.
+    fn named(&mut self, id: &str) -> String {
+        let known = self.ids.iter().position(|one| one == id);
+        if known.is_none() {
+            self.ids.push(id.to_owned());
+        }
+        name(known.unwrap_or(self.ids.len() - 1))
     }
 }
 
