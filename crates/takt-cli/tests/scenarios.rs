@@ -83,11 +83,9 @@ impl Stage {
                 continue;
             }
             if is_id(&word) {
-                let name = self.named(&word);
-                numbered += &name;
                 // In a table, what follows stays below its head.
-                let cells = if one == ' ' { word.len() - name.len() } else { 0 };
-                numbered.push_str(&" ".repeat(cells));
+                let cells = usize::from(one == ' ') * word.len();
+                numbered += &format!("{:<cells$}", self.named(&word));
             } else {
                 numbered += &word;
             }
