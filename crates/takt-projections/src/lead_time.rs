@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use takt_domain::board::{Board, Card, ColumnKind};
-use takt_domain::{ColumnName, Time};
+use takt_domain::board::{Board, Card, ColumnKind, Move};
+use takt_domain::{ColumnName, Sequence, Time};
 
-/// Which stays count: those that began in `[since, until)`.
+/// Which completed cards count: those whose entry into done is in `[since, until)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// The first instant; all of history if `None`.
@@ -42,7 +42,8 @@ pub struct LeadTime {
 pub struct Quality {
     /// Completed cards whose first sighting was in done already; they count with 0.
     pub first_seen_in_done: u64,
-    /// Spans that end before they begin; they count as they are.
+    /// Completed cards whose span ends before it begins by the numbers that its source gave both
+    /// sightings, against their times; they count as their times have it.
     pub negative_spans: u64,
     /// Completed cards that were never in an `active` column; they have no cycle time.
     pub never_active: u64,
@@ -52,26 +53,39 @@ pub struct Quality {
 
 /// From a card's first appearance to its entry into done for its present stay there.
 pub fn lead_time(board: &Board, window: Window) -> LeadTime {
-    measure(board, window, |stays, _| stays.first().map(|(at, _)| *at))
+    measure(board, window, |sightings, _| first_seen(sightings))
 }
 
 /// From a card's first entry into an `active` column to its entry into done.
 pub fn cycle_time(board: &Board, window: Window) -> LeadTime {
     let active = columns_of(board, ColumnKind::Active);
-    measure(board, window, |stays, entry| {
-        let before = stays.iter().take(entry);
-        let mut begun = before.filter(|(_, column)| column.is_some_and(|it| active.contains(it)));
-        begun.next().map(|(at, _)| *at)
+    measure(board, window, |sightings, entry| {
+        let mut before = sightings.iter().take(entry);
+        before.position(|(_, column)| column.is_some_and(|it| active.contains(it)))
     })
 }
 
 type Sighting<'a> = (Time, Option<&'a ColumnName>);
 
-/// `start` is given a card's sightings and the index of its entry into done.
+/// Where a card was first seen on the board; a removal may have been told before.
+fn first_seen(sightings: &[Sighting<'_>]) -> Option<usize> {
+    sightings.iter().position(|(_, column)| column.is_some())
+}
+
+/// Whether a source's own numbers contradict that one move came before another.
+fn contradicted(begun: &Move, ended: &Move) -> bool {
+    match (&begun.order.sequence, &ended.order.sequence) {
+        (Sequence::Number(begun), Sequence::Number(ended)) => begun > ended,
+        _ => false,
+    }
+}
+
+/// `start` is given a card's sightings and the index of its entry into done, and gives the index
+/// of the one that the span begins at.
 fn measure(
     board: &Board,
     window: Window,
-    start: impl Fn(&[Sighting<'_>], usize) -> Option<Time>,
+    start: impl Fn(&[Sighting<'_>], usize) -> Option<usize>,
 ) -> LeadTime {
     let done = columns_of(board, ColumnKind::Done);
     let mut result = LeadTime::default();
@@ -91,16 +105,21 @@ fn measure(
                 }
                 result.completed += 1;
                 result.reopened += u64::from(reopened);
-                result.quality.first_seen_in_done += u64::from(entry == 0);
-                match start(&sightings, entry) {
-                    Some(start) => spans.push(at.since(start).micros()),
-                    None => result.quality.never_active += 1,
-                }
+                result.quality.first_seen_in_done +=
+                    u64::from(first_seen(&sightings) == Some(entry));
+                let begun = start(&sightings, entry).and_then(|begun| card.moves.get(begun));
+                let Some(begun) = begun else {
+                    result.quality.never_active += 1;
+                    continue;
+                };
+                spans.push(at.since(begun.order.time).micros());
+                let ended = card.moves.get(entry);
+                result.quality.negative_spans +=
+                    u64::from(ended.is_some_and(|ended| contradicted(begun, ended)));
             }
         }
     }
     spans.sort_unstable();
-    result.quality.negative_spans = spans.iter().filter(|span| **span < 0).count() as u64;
     result.p50 = percentile(&spans, 50);
     result.p85 = percentile(&spans, 85);
     result.p95 = percentile(&spans, 95);

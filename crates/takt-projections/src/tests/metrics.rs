@@ -109,3 +109,24 @@ fn the_board_view_has_columns_in_order_and_the_oldest_card_first() {
     let cards: Vec<_> = todo.cards.iter().map(|card| (card.id.as_str(), card.age)).collect();
     assert_eq!(cards, [("b", Span::from_secs(10)), ("a", Span::from_secs(6))]);
 }
+
+#[test]
+fn a_removal_told_before_the_first_sighting_begins_no_lead_time() {
+    let late: &[(i64, &str)] = &[(0, ""), (10, "todo"), (30, "done")];
+    let found: &[(i64, &str)] = &[(0, ""), (10, "done")];
+    let lead = lead_time(&board(&[("a", late), ("b", found)]), Window::default());
+    assert_eq!((lead.completed, lead.quality.first_seen_in_done), (2, 1));
+    assert_eq!(lead.mean, Some(10.0));
+}
+
+#[test]
+fn a_span_that_ends_before_it_begins_by_the_source_s_own_order_counts_and_is_listed() {
+    let mut board = board(&[("a", &[(0, "todo"), (10, "done")])]);
+    for (first, last, expected) in [(1, 2, 0), (2, 1, 1)] {
+        let moves = &mut board.cards.get_mut("a").unwrap().moves;
+        moves[0].order.sequence = Sequence::Number(first);
+        moves[1].order.sequence = Sequence::Number(last);
+        let lead = lead_time(&board, Window::default());
+        assert_eq!((lead.quality.negative_spans, lead.p50), (expected, Some(10.0)));
+    }
+}
