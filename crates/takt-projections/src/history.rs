@@ -43,7 +43,7 @@ pub struct StreamView {
     pub alerts: AlertHistory,
     /// The newest test runs.
     pub tests: BTreeMap<RunId, TestRun>,
-    /// The newest deployments, oldest first.
+    /// The newest deployments, each at its latest report, oldest first.
     pub deployments: BTreeMap<OrderKey, Deployment>,
     /// The newest changes.
     pub changes: BTreeMap<ChangeId, Change>,
@@ -228,7 +228,7 @@ impl TestRun {
     }
 }
 
-/// A deployment as it was reported.
+/// A deployment as its latest report has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     /// Its id at its source.

@@ -189,19 +189,36 @@ impl Fold<'_> {
     fn deployment(&mut self, event: &deployment::Event) {
         match event {
             deployment::Event::DeploymentReported(it) => {
-                let order = self.recorded.meta.order();
-                self.view.deployments.insert(order.clone(), it.into());
-                self.mark(|stream| Key::Deployment(stream, order));
-                if self.view.deployments.len() > DEPLOYMENTS
-                    && let Some((oldest, _)) = self.view.deployments.pop_first()
-                {
-                    self.mark(|stream| Key::Deployment(stream, oldest));
-                }
+                self.deployed(it);
             }
             // Their meaning for the line comes out of `react`; nothing is asked of them yet.
             deployment::Event::PipelineReported(_)
             | deployment::Event::EnvironmentReported(_)
             | deployment::Event::IncidentReported(_) => {}
+        }
+    }
+
+    /// A deployment is one row, at its latest report; reports come late and in any order.
+    fn deployed(&mut self, event: &deployment::DeploymentReported) {
+        let order = self.recorded.meta.order();
+        let deployments = &mut self.view.deployments;
+        let known = deployments
+            .iter()
+            .find(|(_, it)| {
+                it.deployment == event.deployment && it.environment == event.environment
+            })
+            .map(|(known, _)| known.clone());
+        if known.as_ref().is_some_and(|known| *known >= order) {
+            return;
+        }
+        if let Some(known) = &known {
+            deployments.remove(known);
+        }
+        deployments.insert(order.clone(), event.into());
+        let is_full = deployments.len() > DEPLOYMENTS;
+        let oldest = is_full.then(|| deployments.pop_first()).flatten().map(|(oldest, _)| oldest);
+        for order in [Some(order), known, oldest].into_iter().flatten() {
+            self.mark(|stream| Key::Deployment(stream, order));
         }
     }
 

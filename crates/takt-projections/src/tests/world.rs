@@ -6,7 +6,8 @@ use crate::{Loading, Window, World, lead_time};
 use proptest::prelude::*;
 use takt_domain::board::{self, CardReported, ColumnKind, ColumnReported, Details};
 use takt_domain::{
-    Aggregate, BoardId, Event, EventId, Meta, Recorded, Span, Time, andon, stream, system, testing,
+    Aggregate, BoardId, Event, EventId, Meta, Recorded, Span, Time, andon, deployment, stream,
+    system, testing,
 };
 use uuid::Uuid;
 
@@ -197,5 +198,43 @@ proptest! {
             &straight.streams["shop"].boards["main"].counts,
             &mixed.streams["shop"].boards["main"].counts
         );
+    }
+}
+
+fn deployed(id: &str, outcome: Option<deployment::Outcome>) -> (Aggregate, Event) {
+    let reported = deployment::DeploymentReported {
+        deployment: id.into(),
+        environment: "prod".into(),
+        class: None,
+        service: None,
+        artifact: None,
+        commit: None,
+        changes: Default::default(),
+        outcome,
+        rollback: false,
+    };
+    let event = deployment::Event::DeploymentReported(reported);
+    (Aggregate::Env("prod".into()), Event::Deployment(event))
+}
+
+#[test]
+fn a_deployment_is_one_row_and_says_what_its_latest_report_says() {
+    let running = (1, deployed("d-1", None));
+    let ended = (5, deployed("d-1", Some(deployment::Outcome::Success)));
+    let other = (3, deployed("d-2", None));
+    for reports in [[&running, &ended, &other], [&other, &ended, &running]] {
+        let mut world = World::default();
+        for (seq, (at, (aggregate, event))) in (1..).zip(reports) {
+            let id = u128::try_from(*at).unwrap();
+            world.apply(&recorded(seq, id, *at, aggregate.clone(), event.clone()));
+        }
+        let rows = world.streams["shop"].deployments.values();
+        let rows: Vec<_> = rows.map(|it| (it.deployment.as_str(), it.outcome)).collect();
+        assert_eq!(rows, [("d-2", None), ("d-1", Some(deployment::Outcome::Success))]);
+        let mut loading = Loading::default();
+        for (key, value) in world.take_rows() {
+            value.into_iter().for_each(|value| loading.row(&key, &value));
+        }
+        assert_eq!(loading.finish(world.seq).unwrap().hash(), world.hash());
     }
 }
