@@ -302,7 +302,7 @@ pub struct Alert {
     pub seen_at: Time,
     /// The first trigger's summary.
     pub summary: SmolStr,
-    /// Events that have joined, so that each joins once.
+    /// The newest events that have joined, at most 100, so that each joins once.
     pub events: Vec<SmolStr>,
     /// Who looks after it, and until when.
     pub acknowledged: Option<(SmolStr, Time)>,
@@ -319,7 +319,7 @@ pub struct Alert {
 pub struct Line {
     /// Open alerts.
     pub open: BTreeMap<AlertId, Alert>,
-    /// When alerts of a root were last resolved, for triggers that come late.
+    /// When stops of a root were last resolved, for triggers that come late.
     pub resolved: BTreeMap<Cause, Time>,
 }
 

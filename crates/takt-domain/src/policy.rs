@@ -33,6 +33,8 @@ pub enum Intent {
     },
     /// The condition behind a warning ended.
     Clear {
+        /// The event behind it.
+        event: SmolStr,
         /// The root.
         cause: Cause,
         /// When.
@@ -40,6 +42,8 @@ pub enum Intent {
     },
     /// Something ended well that may have broken before.
     Rerun {
+        /// The event behind it.
+        event: SmolStr,
         /// The root that a failure of it would have.
         cause: Cause,
         /// The level, pipeline, environment or incident.
@@ -345,11 +349,13 @@ impl Told<'_> {
     }
 
     fn rerun(&self, cause: Cause, name: SmolStr) -> Intent {
-        Intent::Rerun { cause, name, at: self.recorded.meta.time }
+        let event = self.recorded.meta.id.to_smolstr();
+        Intent::Rerun { event, cause, name, at: self.recorded.meta.time }
     }
 
     fn clear(&self, cause: Cause) -> Intent {
-        Intent::Clear { cause, at: self.recorded.meta.time }
+        let event = self.recorded.meta.id.to_smolstr();
+        Intent::Clear { event, cause, at: self.recorded.meta.time }
     }
 }
 

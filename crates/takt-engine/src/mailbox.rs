@@ -50,6 +50,8 @@ pub(crate) struct Mailbox {
     pub(crate) written: u64,
     /// Intents up to here were answered; the cursor event may lag behind.
     pub(crate) answered: u64,
+    /// How many intents of the event after that were answered too.
+    pub(crate) part: usize,
     /// When the cursor was last written for no other reason.
     pub(crate) cursor_at: Option<Instant>,
     pub(crate) refused: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
@@ -71,6 +73,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
         stream,
         written,
         answered: 0,
+        part: 0,
         cursor_at: None,
         refused: BTreeMap::new(),
         refused_at: Instant::now(),

@@ -21,6 +21,9 @@ const REACTOR: &str = "andon";
 const TICK: Duration = Duration::from_secs(1);
 /// How many pending events one batch answers.
 const AT_ONCE: usize = 100;
+/// How many events one batch writes before the next begins; one intent may add as many once more,
+/// and the log takes 1000.
+const MOST: usize = 400;
 
 /// Wakes every stream's mailbox once a second.
 pub(crate) async fn tick(engine: Engine) {
@@ -59,13 +62,17 @@ pub(crate) async fn due(mailbox: &mut Mailbox) -> Result<(), Error> {
             .collect();
         (boards, is_due(andon::due(&view.line, escalate_after)), escalate_after)
     });
+    // What cannot be told on one board does not keep the others, or the line, from being told.
+    let mut told = Ok(());
     for board in boards {
-        wake(mailbox, Command::Board(board, Box::new(board::Order::Wake))).await?;
+        let command = Command::Board(board, Box::new(board::Order::Wake));
+        told = told.and(wake(mailbox, command).await);
     }
     if line {
-        wake(mailbox, Command::Andon(Box::new(andon::Order::Wake { escalate_after }))).await?;
+        let command = Command::Andon(Box::new(andon::Order::Wake { escalate_after }));
+        told = told.and(wake(mailbox, command).await);
     }
-    Ok(())
+    told
 }
 
 async fn wake(mailbox: &mut Mailbox, command: Command) -> Result<(), Error> {
@@ -80,92 +87,118 @@ async fn wake(mailbox: &mut Mailbox, command: Command) -> Result<(), Error> {
 
 /// Answers the intents that are pending, in order, with the cursor in the same batch.
 pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
+    let mut most = MOST;
     loop {
         mailbox.settle().await?;
-        let answered = mailbox.answered;
-        let (pending, mut line, reruns) = mailbox.shared.read(|world| {
-            let Some(view) = world.streams.get(&mailbox.stream) else {
-                return <(Vec<(u64, Vec<Intent>)>, andon::Line, Arc<andon::Reruns>)>::default();
-            };
-            let pending = view
-                .pending
-                .range(answered + 1..)
-                .take(AT_ONCE)
-                .map(|(seq, intents)| (*seq, intents.clone()))
-                .collect::<Vec<_>>();
-            let line =
-                if pending.is_empty() { andon::Line::default() } else { (*view.line).clone() };
-            (pending, line, Arc::clone(&view.reruns))
-        });
-        let Some((through, _)) = pending.last() else {
+        let Some(mut batch) = next(mailbox, most) else {
             return advance(mailbox).await;
         };
-        let through = *through;
-        let mut drafts = vec![];
-        for (seq, intent) in
-            pending.into_iter().flat_map(|(seq, all)| all.into_iter().map(move |one| (seq, one)))
-        {
-            line = follow(mailbox, (line, &reruns), seq, intent, &mut drafts);
-        }
-        if drafts.is_empty() {
-            mailbox.answered = through;
+        if batch.drafts.is_empty() {
+            (mailbox.answered, mailbox.part) = (batch.through, batch.part);
             continue;
         }
-        drafts.push(cursor(mailbox, through));
-        match mailbox.append(&drafts, &[]).await {
+        batch.drafts.push(cursor(mailbox, batch.through));
+        match mailbox.append(&batch.drafts, &[]).await {
             Ok(_) => {
-                mailbox.answered = through;
+                (mailbox.answered, mailbox.part) = (batch.through, batch.part);
                 mailbox.cursor_at = Some(Instant::now());
             }
             Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
+            // Long texts fill a batch before its number of events does.
+            Err(AppendError::TooLarge { .. }) if most > 1 => most = most.div_ceil(4),
             Err(other) => return Err(other.into()),
         }
     }
 }
 
-/// Decides one intent on the line as it will be after the drafts before it.
-fn follow(
-    mailbox: &Mailbox,
-    (mut line, reruns): (andon::Line, &andon::Reruns),
-    seq: u64,
-    intent: Intent,
-    drafts: &mut Vec<Draft>,
-) -> andon::Line {
-    let id = format!("{}/{}/{seq}", mailbox.shared.source, drafts.len());
-    let at = match &intent {
-        Intent::Pull { trigger, .. } => trigger.at,
-        Intent::Clear { at, .. } | Intent::Rerun { at, .. } => *at,
-    };
-    let order = match intent {
-        Intent::Pull { cause, stage, column, cleared_by, trigger } => {
-            let alert = EventId::derive("urn:takt:alert", &id, 0).to_string();
-            let short: String = alert.chars().take(8).collect();
-            andon::Order::Pull {
-                alert: AlertId::new(format!("a-{seq}-{short}")),
-                cause,
-                stage,
-                column,
-                cleared_by,
-                trigger,
+/// What one batch answers.
+struct Batch {
+    drafts: Vec<Draft>,
+    /// Every event up to here is answered with it.
+    through: u64,
+    /// How many intents of the event after that are. A restart in between asks for them again, and
+    /// what was answered comes to nothing: a cause that is open is not pulled, one that is not open
+    /// is not cleared.
+    part: usize,
+}
+
+/// The next batch, if an intent is pending.
+fn next(mailbox: &Mailbox, most: usize) -> Option<Batch> {
+    let answered = mailbox.answered;
+    let (pending, mut line, reruns) = mailbox.shared.read(|world| {
+        let view = world.streams.get(&mailbox.stream)?;
+        let pending = view.pending.range(answered + 1..).take(AT_ONCE);
+        let pending: Vec<(u64, Vec<Intent>)> =
+            pending.map(|(seq, intents)| (*seq, intents.clone())).collect();
+        (!pending.is_empty()).then(|| (pending, (*view.line).clone(), Arc::clone(&view.reruns)))
+    })?;
+    // What is before the first pending event has been answered, or asked for nothing.
+    let before = pending.first().map_or(0, |(seq, _)| seq.saturating_sub(1));
+    let mut batch = Batch { drafts: vec![], through: before.max(answered), part: mailbox.part };
+    for (seq, intents) in pending {
+        let answered = std::mem::take(&mut batch.part);
+        for (part, intent) in intents.into_iter().enumerate().skip(answered) {
+            let whole = batch.drafts.len() < most
+                && follow(mailbox, (&mut line, &reruns), (seq, part), intent, most, &mut batch);
+            if !whole {
+                batch.part = part;
+                return Some(batch);
             }
         }
-        Intent::Clear { cause, at } => andon::Order::Clear { cause, at },
-        Intent::Rerun { cause, name, at } => andon::Order::Rerun { cause, name, at },
+        batch.through = seq;
+    }
+    Some(batch)
+}
+
+/// Decides one intent on the line as it will be after the drafts before it; returns whether it is
+/// answered by them whole. One that is not is asked for again, and says what is left.
+fn follow(
+    mailbox: &Mailbox,
+    (line, reruns): (&mut andon::Line, &andon::Reruns),
+    (seq, part): (u64, usize),
+    intent: Intent,
+    most: usize,
+    batch: &mut Batch,
+) -> bool {
+    let (cause, at) = match &intent {
+        Intent::Pull { trigger, .. } => (trigger.event.clone(), trigger.at),
+        Intent::Clear { event, at, .. } | Intent::Rerun { event, at, .. } => (event.clone(), *at),
     };
+    let order = order(mailbox, (seq, part), intent);
     let asked = Asked { at, actor: SmolStr::new_static("takt") };
-    let events = andon::decide(&line, reruns, andon::Command { asked, order }).unwrap_or_default();
-    for event in events {
-        let at = ended(&line, &event).map_or(at, |pulled| at.max(pulled));
+    let events = andon::decide(line, reruns, andon::Command { asked, order }).unwrap_or_default();
+    // A pull and the end of its condition, the two that one pull may say, stay together.
+    let most = most.max(2);
+    let whole = events.len() <= most;
+    for event in events.into_iter().take(most) {
+        let at = ended(line, &event).map_or(at, |pulled| at.max(pulled));
         let (event, subject, time) = on_line(event, at);
         let id = EventId(uuid::Uuid::now_v7());
         let mut meta = mailbox.meta(id, time, "takt");
         meta.subject = subject;
+        meta.causation = Some(cause.clone());
         if let Event::Andon(event) = &event {
-            line = andon::evolve(line, &meta, event);
+            *line = andon::evolve(std::mem::take(line), &meta, event);
         }
-        drafts.push(Draft { aggregate: Aggregate::Line, meta, event });
+        batch.drafts.push(Draft { aggregate: Aggregate::Line, meta, event });
     }
-    line
+    whole
+}
+
+/// The order that answers an intent. An alert's id follows from the intent's place alone, so that
+/// the alerts of one event are told apart in whatever batches they are pulled.
+fn order(mailbox: &Mailbox, (seq, part): (u64, usize), intent: Intent) -> andon::Order {
+    match intent {
+        Intent::Pull { cause, stage, column, cleared_by, trigger } => {
+            let id = format!("{}/{seq}/{part}", mailbox.shared.source);
+            let alert = EventId::derive("urn:takt:alert", &id, 0).to_string();
+            let short: String = alert.chars().take(8).collect();
+            let alert = AlertId::new(format!("a-{seq}-{short}"));
+            andon::Order::Pull { alert, cause, stage, column, cleared_by, trigger }
+        }
+        Intent::Clear { cause, at, .. } => andon::Order::Clear { cause, at },
+        Intent::Rerun { cause, name, at, .. } => andon::Order::Rerun { cause, name, at },
+    }
 }
 
 /// When an alert was pulled that an event ends; an end is never dated before it, although the fact

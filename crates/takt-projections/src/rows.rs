@@ -63,8 +63,8 @@ pub(crate) enum Key {
 #[derive(Serialize, Deserialize)]
 enum SavedIntent {
     Pull(Cause, Option<SmolStr>, Option<ColumnName>, Option<ClearedBy>, (SmolStr, Time, SmolStr)),
-    Clear(Cause, Time),
-    Rerun(Cause, SmolStr, Time),
+    Clear(SmolStr, Cause, Time),
+    Rerun(SmolStr, Cause, SmolStr, Time),
 }
 
 impl From<&Intent> for SavedIntent {
@@ -74,8 +74,8 @@ impl From<&Intent> for SavedIntent {
                 let trigger = (trigger.event, trigger.at, trigger.summary);
                 Self::Pull(cause, stage, column, cleared_by, trigger)
             }
-            Intent::Clear { cause, at } => Self::Clear(cause, at),
-            Intent::Rerun { cause, name, at } => Self::Rerun(cause, name, at),
+            Intent::Clear { event, cause, at } => Self::Clear(event, cause, at),
+            Intent::Rerun { event, cause, name, at } => Self::Rerun(event, cause, name, at),
         }
     }
 }
@@ -87,8 +87,8 @@ impl From<SavedIntent> for Intent {
                 let trigger = Trigger { event, at, summary };
                 Self::Pull { cause, stage, column, cleared_by, trigger }
             }
-            SavedIntent::Clear(cause, at) => Self::Clear { cause, at },
-            SavedIntent::Rerun(cause, name, at) => Self::Rerun { cause, name, at },
+            SavedIntent::Clear(event, cause, at) => Self::Clear { event, cause, at },
+            SavedIntent::Rerun(event, cause, name, at) => Self::Rerun { event, cause, name, at },
         }
     }
 }

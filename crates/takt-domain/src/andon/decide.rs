@@ -14,6 +14,10 @@ use crate::time::{Span, Time};
 /// Who resolves an alert whose condition ended by itself.
 const TAKT: SmolStr = SmolStr::new_static("takt");
 
+/// How many events one look at the clock tells; the next one tells the rest, so that what is told
+/// at once fits in one batch of the log.
+const TOLD_AT_ONCE: usize = 500;
+
 /// Decides a command, told how parts of the work have last ended.
 ///
 /// # Errors
@@ -201,6 +205,7 @@ fn wake(line: &Line, now: Time, escalate_after: Span) -> Vec<Event> {
             events.push(Event::Escalated(Escalated { alert: id.clone(), at }));
         }
     }
+    events.truncate(TOLD_AT_ONCE);
     events
 }
 

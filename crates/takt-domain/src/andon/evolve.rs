@@ -1,8 +1,11 @@
 //! What the line's history means.
 
-use super::{Alert, ClearedBy, Event, Line, Pulled};
+use super::{Alert, ClearedBy, Effect, Event, Line, Pulled};
 use crate::event::Meta;
 use crate::time::Time;
+
+/// How many of the events that joined an alert are remembered, the newest in the log's order.
+const JOINED: usize = 100;
 
 /// The state after an event; total, and an event about an alert that is not open changes nothing.
 pub fn evolve(mut line: Line, meta: &Meta, event: &Event) -> Line {
@@ -13,6 +16,8 @@ pub fn evolve(mut line: Line, meta: &Meta, event: &Event) -> Line {
         Event::Joined(joined) => with(&mut line, &joined.alert, |alert| {
             if !alert.events.contains(&joined.trigger.event) {
                 alert.events.push(joined.trigger.event.clone());
+                let forgotten = alert.events.len().saturating_sub(JOINED);
+                alert.events.drain(..forgotten);
             }
             alert.seen_at = alert.seen_at.max(joined.trigger.at);
             broke(alert, joined.cleared_by.as_ref(), joined.trigger.at);
@@ -30,7 +35,9 @@ pub fn evolve(mut line: Line, meta: &Meta, event: &Event) -> Line {
         Event::Escalated(it) => with(&mut line, &it.alert, |alert| alert.escalated = true),
         Event::ConditionCleared(it) => with(&mut line, &it.alert, |alert| alert.cleared = true),
         Event::Resolved(it) => {
-            if let Some(alert) = line.open.remove(&it.alert) {
+            // Only a stop asks when its root was last resolved; see `decide::pull`.
+            let alert = line.open.remove(&it.alert);
+            if let Some(alert) = alert.filter(|alert| alert.effect == Effect::Stop) {
                 let at = line.resolved.entry(alert.cause).or_insert(Time::from_micros(i64::MIN));
                 *at = meta.time.max(*at);
             }

@@ -285,3 +285,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_a_stop_is_remembered_once_it_is_resolved() {
+    let clear = Order::Clear { cause: cause(CauseKind::WipLimit), at: at(5) };
+    let (line, _) = day(&[(1, pull(CauseKind::WipLimit, "e1", 1)), (5, clear)]);
+    assert_eq!(line, Line::default());
+    let (line, _) = day(&[(1, pull(CauseKind::Test, "e1", 1)), (5, fixed("a-1"))]);
+    assert_eq!(line.resolved.len(), 1);
+}
+
+#[test]
+fn an_alert_remembers_the_newest_events_that_joined_it_and_no_more() {
+    let orders: Vec<_> =
+        (1..=250).map(|n| (n, pull(CauseKind::Test, &format!("e{n}"), n))).collect();
+    let (line, events) = day(&orders);
+    assert_eq!(events.len(), 250);
+    let known = &line.open[&AlertId::from("a-1")].events;
+    assert_eq!((known.len(), known[0].as_str(), known[99].as_str()), (100, "e151", "e250"));
+    let again = ask(251, pull(CauseKind::Test, "e250", 250));
+    assert_eq!(decide(&line, &Reruns::default(), again), Ok(vec![]));
+}
+
+#[test]
+fn what_fell_due_of_many_alerts_is_told_in_turns() {
+    let pulls: Vec<_> = (1..=600)
+        .map(|n| {
+            let mut order = pull(CauseKind::Person, "", n);
+            let Order::Pull { cause, .. } = &mut order else { panic!("a pull") };
+            cause.id = format!("p{n}").into();
+            (n, order)
+        })
+        .collect();
+    let (mut line, _) = day(&pulls);
+    let mut told = vec![];
+    for _ in 0..3 {
+        let wake = Order::Wake { escalate_after: HOUR };
+        let events = decide(&line, &Reruns::default(), ask(9_000, wake)).unwrap();
+        told.push(events.len());
+        line = events.iter().fold(line, |line, event| evolve(line, &meta(at(9_000)), event));
+    }
+    assert_eq!(told, [500, 100, 0]);
+}

@@ -15,6 +15,10 @@ use crate::time::{Span, Time};
 /// An import that nobody closes is closed this long after its last fact.
 pub const IMPORT_QUIET: Span = Span::from_secs(60);
 
+/// How many overdue cards one look at the clock tells of; the next one tells of the rest, so that
+/// what is told at once fits in one batch of the log.
+const TOLD_AT_ONCE: usize = 500;
+
 /// What a decision needs to know beside the board.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
@@ -301,10 +305,12 @@ fn block(board: &Board, card: CardId, reason: SmolStr) -> Result<Vec<Event>, Rej
     Ok(if same { vec![] } else { vec![Event::CardBlocked(CardBlocked { card, reason })] })
 }
 
-/// Cards whose stay has breached their column's time limit by `at`, and has not been told.
+/// Cards whose stay has breached their column's time limit by `at`, and has not been told, as many
+/// as are told at once.
 fn overdue(board: &Board, at: Time) -> Vec<Event> {
     breaches(board)
         .filter(|(deadline, _)| *deadline <= at)
+        .take(TOLD_AT_ONCE)
         .map(|(_, overdue)| Event::CardOverdue(overdue))
         .collect()
 }

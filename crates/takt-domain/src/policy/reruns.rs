@@ -85,8 +85,8 @@ fn line(reports: &[Told]) -> Line {
                     let alert = format!("a-{seq}").as_str().into();
                     Order::Pull { alert, cause, stage, column, cleared_by, trigger }
                 }
-                Intent::Clear { cause, at } => Order::Clear { cause, at },
-                Intent::Rerun { cause, name, at } => Order::Rerun { cause, name, at },
+                Intent::Clear { cause, at, .. } => Order::Clear { cause, at },
+                Intent::Rerun { cause, name, at, .. } => Order::Rerun { cause, name, at },
             };
             let asked = Asked { at: recorded.meta.time, actor: "takt".into() };
             let events = andon::decide(&line, &reruns, andon::Command { asked, order }).unwrap();

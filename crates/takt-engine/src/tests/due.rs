@@ -180,3 +180,70 @@ async fn an_import_that_nobody_closes_is_closed_a_minute_after_its_last_fact_onc
     assert_eq!(open_causes(&engine), [andon::CauseKind::WipLimit]);
     assert_eq!(of_type(&history, "andon.pulled"), 1);
 }
+
+/// More than the log takes in a batch.
+const MANY: usize = 1200;
+
+#[tokio::test]
+async fn more_cards_than_a_batch_holds_are_all_told_and_cleared_once() {
+    use takt_domain::{Event, board as kanban};
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    let facts: Vec<Bytes> =
+        (0..MANY).map(|n| format!("f{n} c{n} doing 1700000000").into()).collect();
+    for facts in facts.chunks(400) {
+        engine.publish(&shop(), facts.to_vec()).await.unwrap();
+    }
+    board(&engine, timed("doing", HOUR)).await.unwrap();
+    let mut engine = turn(&house, engine, 2 * HOUR, false).await;
+    for _ in 0..3 {
+        engine = turn(&house, engine, 1, false).await;
+    }
+    let overdue = |one: &andon::CauseKind| *one == andon::CauseKind::TimeLimit;
+    assert_eq!(open_causes(&engine).into_iter().filter(overdue).count(), MANY);
+
+    board(&engine, timed("doing", 0)).await.unwrap();
+    let engine = turn(&house, engine, 1, true).await;
+    assert_eq!(open_causes(&engine).into_iter().filter(overdue).count(), 0);
+    let history = history(&house).await;
+    assert_eq!(of_type(&history, "board.card_overdue"), MANY);
+    assert_eq!(of_type(&history, "andon.resolved"), MANY);
+    let lifted =
+        history.iter().rfind(|one| matches!(&one.event, Event::Board(kanban::Event::ColumnSet(_))));
+    let lifted = lifted.unwrap().meta.id.to_string();
+    let resolved =
+        history.iter().filter(|one| matches!(&one.event, Event::Andon(andon::Event::Resolved(_))));
+    for one in resolved {
+        assert_eq!(one.meta.causation.as_deref(), Some(lifted.as_str()));
+    }
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_event_that_warns_of_more_than_a_batch_holds_warns_of_each_once() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    let facts: Vec<Bytes> =
+        (0..MANY).map(|n| format!("f{n} c{n} doing 1700000000").into()).collect();
+    for facts in facts.chunks(400) {
+        engine.publish(&shop(), facts.to_vec()).await.unwrap();
+    }
+    board(&engine, timed("doing", HOUR)).await.unwrap();
+    let mut engine = turn(&house, engine, 2 * HOUR, false).await;
+    for _ in 0..3 {
+        engine = turn(&house, engine, 1, false).await;
+    }
+    board(&engine, timed("doing", 0)).await.unwrap();
+    board(&engine, timed("doing", HOUR)).await.unwrap();
+    let engine = turn(&house, engine, 1, true).await;
+    let open = open_causes(&engine);
+    let overdue = open.into_iter().filter(|one| *one == andon::CauseKind::TimeLimit);
+    assert_eq!(overdue.count(), MANY);
+    let history = history(&house).await;
+    assert_eq!(of_type(&history, "andon.resolved"), MANY);
+    let pulled = history.iter().filter(|one| {
+        matches!(&one.event, takt_domain::Event::Andon(andon::Event::Pulled(it))
+            if it.cause.kind == andon::CauseKind::TimeLimit)
+    });
+    assert_eq!(pulled.count(), 2 * MANY);
+}
