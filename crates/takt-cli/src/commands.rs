@@ -28,10 +28,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use takt_proto::v1::Receipt;
+use takt_proto::v1::{ErrorDetail, Receipt};
 
 use crate::exit::{Failure, USAGE};
-use crate::output::{Done, Format, receipt};
+use crate::output::{Done, Format, receipt, talk};
 use crate::wire::{self, Wire};
 
 /// Visible work, limited work in progress, and the Andon cord
@@ -173,8 +173,17 @@ impl Context {
 
     /// Tells what a command did.
     fn did<T: Serialize>(&self, what: T, it: &Receipt, sentence: &str) -> Result<(), Failure> {
+        warn(&it.warnings);
         let done = Done { what, sequence: it.sequence, duplicate: it.duplicate };
         receipt(self.output, &done, sentence)
+    }
+}
+
+/// Tells what a command passed over because the policy only warns.
+fn warn(warnings: &[ErrorDetail]) {
+    for one in warnings {
+        talk(&format!("warning: {}", one.message));
+        talk(&format!("hint: {}", one.remedy));
     }
 }
 

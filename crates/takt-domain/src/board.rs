@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-pub use decide::{Evidence, IMPORT_QUIET, decide, due, event_time};
+pub use decide::{Evidence, IMPORT_QUIET, decide, due, event_time, passed_over};
 pub use evolve::evolve;
 
 use crate::event::OrderKey;

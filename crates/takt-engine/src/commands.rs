@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use smol_str::{SmolStr, format_smolstr};
-use takt_domain::rejection::Asked;
+use takt_domain::rejection::{Asked, Unmet};
 use takt_domain::{
     Aggregate, BoardId, CardId, ColumnName, Event, EventId, Rejection, StreamName, Time, andon,
     board, stream,
@@ -39,6 +39,8 @@ pub struct Receipt {
     pub subject: SmolStr,
     /// Whether the key had been used for the same command before.
     pub duplicate: bool,
+    /// What the policy let it pass over, with its remedies.
+    pub warnings: Vec<Unmet>,
 }
 
 /// A command to one aggregate of a stream.
@@ -54,6 +56,8 @@ struct Decision {
     aggregate: Aggregate,
     events: Vec<(Event, SmolStr, Time)>,
     also: Vec<Aggregate>,
+    /// What the policy lets it pass over.
+    warnings: Vec<Unmet>,
 }
 
 /// Decides and appends, again after a conflict, until it is done or refused.
@@ -79,21 +83,21 @@ pub(crate) async fn execute(
             }
         };
         if decision.events.is_empty() {
-            let (ids, subject) = (vec![], SmolStr::default());
-            return Ok(Receipt { sequence: mailbox.written, ids, subject, duplicate: false });
+            return Ok(receipt(mailbox, &[], vec![]));
         }
         let drafts = drafts(mailbox, call, decision.aggregate, decision.events, &digest);
         match mailbox.append(&drafts, &decision.also).await {
-            Ok(_) => {
-                let ids = drafts.iter().map(|draft| draft.meta.id).collect();
-                let subject = drafts.first().map(|draft| draft.meta.subject.clone());
-                let subject = subject.unwrap_or_default();
-                return Ok(Receipt { sequence: mailbox.written, ids, subject, duplicate: false });
-            }
+            Ok(_) => return Ok(receipt(mailbox, &drafts, decision.warnings)),
             Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
             Err(other) => return Err(other.into()),
         }
     }
+}
+
+fn receipt(mailbox: &Mailbox, drafts: &[Draft], warnings: Vec<Unmet>) -> Receipt {
+    let ids = drafts.iter().map(|draft| draft.meta.id).collect();
+    let subject = drafts.first().map(|draft| draft.meta.subject.clone()).unwrap_or_default();
+    Receipt { sequence: mailbox.written, ids, subject, duplicate: false, warnings }
 }
 
 /// The receipt of the same command under the same key, if it was done before.
@@ -106,7 +110,8 @@ async fn known(mailbox: &Mailbox, call: &Call, digest: &str) -> Result<Option<Re
     match recorded.map(|recorded| recorded.meta) {
         Some(meta) if meta.digest.as_deref() == Some(digest) => {
             let (ids, subject) = (vec![id], meta.subject);
-            Ok(Some(Receipt { sequence: seq, ids, subject, duplicate: true }))
+            let warnings = vec![];
+            Ok(Some(Receipt { sequence: seq, ids, subject, duplicate: true, warnings }))
         }
         Some(_) | None => Err(Error::KeyReused { key: key.clone() }),
     }
@@ -185,14 +190,14 @@ fn decide(
                 .into_iter()
                 .map(|event| (Event::Stream(event), SmolStr::new(stream.as_str()), asked.at))
                 .collect();
-            Ok(Decision { aggregate, events, also: vec![] })
+            Ok(Decision { aggregate, events, also: vec![], warnings: vec![] })
         }
         Command::Andon(order) => {
             let view = view.ok_or_else(unknown)?;
             let command = andon::Command { asked: asked.clone(), order: (**order).clone() };
             let events = andon::decide(&view.line, &view.reruns, command)?;
             let events = events.into_iter().map(|event| on_line(event, asked.at)).collect();
-            Ok(Decision { aggregate, events, also: vec![] })
+            Ok(Decision { aggregate, events, also: vec![], warnings: vec![] })
         }
         Command::Board(id, order) => {
             let view = view.ok_or_else(unknown)?;
@@ -239,6 +244,7 @@ fn on_board(
     };
     // An import that nobody closed ended a minute after its last fact, whenever that is noticed.
     let quiet = board.import.filter(|_| order == board::Order::Wake);
+    let warnings = board::passed_over(board, evidence, &order);
     let command = board::Command { asked: asked.clone(), order };
     let events = board::decide(board, evidence, command)?;
     let looked_at_line = events.iter().any(|event| matches!(event, board::Event::GatePassed(_)));
@@ -259,7 +265,7 @@ fn on_board(
             (Event::Board(event), subject, time)
         })
         .collect();
-    Ok(Decision { aggregate, events, also })
+    Ok(Decision { aggregate, events, also, warnings })
 }
 
 /// The card and the column that a board event is about.

@@ -144,7 +144,19 @@ fn receipt(receipt: takt_engine::Receipt) -> v1::Receipt {
         sequence: receipt.sequence,
         event_ids: receipt.ids.iter().map(ToString::to_string).collect(),
         duplicate: receipt.duplicate,
+        warnings: details(receipt.warnings),
     }
+}
+
+/// Unmet conditions on the wire.
+fn details(unmet: Vec<takt_domain::rejection::Unmet>) -> Vec<v1::ErrorDetail> {
+    let each = unmet.into_iter().map(|one| v1::ErrorDetail {
+        code: one.code.to_owned(),
+        field: String::new(),
+        message: one.message,
+        remedy: one.remedy,
+    });
+    each.collect()
 }
 
 /// A word of the wire for a value whose name in JSON is the word.

@@ -236,6 +236,7 @@ async fn add(
         column => format!("`{column}`"),
     };
     let sentence = format!("card `{}` is on the board, in {place}", done.card);
+    super::warn(&done.warnings);
     let (sequence, duplicate) = (done.sequence, done.duplicate);
     let done = Done { what: Named { card: done.card }, sequence, duplicate };
     receipt(context.output, &done, &sentence)

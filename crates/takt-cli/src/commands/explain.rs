@@ -22,6 +22,7 @@ struct Answer {
     column: String,
     next: String,
     unmet: Vec<Unmet>,
+    warnings: Vec<Unmet>,
     sequence: u64,
 }
 
@@ -58,6 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         column: it.column.clone(),
         next: it.next.clone(),
         unmet: it.unmet.iter().map(Unmet::from).collect(),
+        warnings: it.warnings.iter().map(Unmet::from).collect(),
         sequence: it.sequence,
     };
     one(context.output, &data, |_| text(&it)).map(|()| 0)
@@ -69,12 +71,17 @@ fn text(it: &ExplainResponse) -> String {
         return format!("{place}, the end of the board\n");
     }
     let next = format!("{place}; next is `{}`", plain(&it.next));
+    let told = |mark: Mark, word: &'static str| {
+        move |one: &ErrorDetail| {
+            let (what, remedy) = (plain(&one.message), plain(&one.remedy));
+            format!("  {}  {what}\n         {} {remedy}\n", mark.on(word), Mark::Dim.on("do:"))
+        }
+    };
+    let warnings: String = it.warnings.iter().map(told(Mark::Warn, "warns")).collect();
     if it.unmet.is_empty() {
-        return format!("{next}\n{}\n", Mark::Good.on("nothing stands in the way"));
+        let free = Mark::Good.on("nothing stands in the way");
+        return format!("{next}\n{free}\n{warnings}");
     }
-    let ways = it.unmet.iter().map(|one| {
-        let (what, remedy) = (plain(&one.message), plain(&one.remedy));
-        format!("  {}  {what}\n         {} {remedy}\n", Mark::Bad.on("unmet"), Mark::Dim.on("do:"))
-    });
-    format!("{next}\n{}", ways.collect::<String>())
+    let ways: String = it.unmet.iter().map(told(Mark::Bad, "unmet")).collect();
+    format!("{next}\n{ways}{warnings}")
 }

@@ -260,6 +260,28 @@ fn gate(board: &Board, evidence: Evidence<'_>, way: Way<'_>, unmet: &mut Vec<Unm
     true
 }
 
+/// What the policy `warn` lets an order pass over, with its remedies: the conditions for which
+/// `require` would refuse it.
+pub fn passed_over(board: &Board, evidence: Evidence<'_>, order: &Order) -> Vec<Unmet> {
+    if evidence.line_policy != Strictness::Warn {
+        return vec![];
+    }
+    let (card, from, to, fixes) = if let Order::MoveCard { card, column, fixes } = order {
+        let from = board.cards.get(card).and_then(super::Card::place);
+        (card, from, Some(column), fixes)
+    } else if let Order::AddCard { card, column, fixes, .. } = order {
+        let first = || board.column_order().first().copied();
+        (card, None, column.as_ref().or_else(first), fixes)
+    } else {
+        return vec![];
+    };
+    let Some(to) = to else { return vec![] };
+    let mut unmet = vec![];
+    let strict = Evidence { line_policy: Strictness::Require, ..evidence };
+    gate(board, strict, Way { card, from, to, fixes: fixes.as_ref() }, &mut unmet);
+    unmet
+}
+
 fn stopped(way: Way<'_>, alert: &AlertId, summary: &str) -> Unmet {
     let fix = match way.from {
         Some(_) => format!("`takt card move {} '{}' --fixes {alert}`", way.card, way.to),

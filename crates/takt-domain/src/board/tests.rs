@@ -196,8 +196,25 @@ fn a_stopped_line_keeps_cards_out_of_done_and_says_which_alert() {
     let rejection = decide(&board, on(&line), command.clone()).unwrap_err();
     assert_eq!(rejection.to_string(), "the line is stopped by alert `a-1`: 2 tests failed");
     assert!(rejection.remedies()[0].starts_with("`takt andon resolve a-1"));
+    assert_eq!(passed_over(&board, on(&line), &command.order), []);
     let off = Evidence { line_policy: Strictness::Off, ..on(&line) };
-    assert_eq!(decide(&board, off, command).unwrap().len(), 1);
+    assert_eq!(passed_over(&board, off, &command.order), []);
+    assert_eq!(decide(&board, off, command.clone()).unwrap().len(), 1);
+    // A policy that warns lets the card go, and tells what it passed over.
+    let warn = Evidence { line_policy: Strictness::Warn, ..on(&line) };
+    assert_eq!(passed_over(&board, warn, &command.order)[0].code, "line_stopped");
+    assert_eq!(decide(&board, warn, command).unwrap().len(), 2);
+    let add = |column: &str, fixes: Option<AlertId>| Order::AddCard {
+        card: "b".into(),
+        column: Some(column.into()),
+        details: Details::default(),
+        fixes,
+    };
+    for (order, expected) in
+        [(add("todo", None), 0), (add("done", None), 1), (add("done", Some("a-1".into())), 0)]
+    {
+        assert_eq!(passed_over(&board, warn, &order).len(), expected, "{order:?}");
+    }
 }
 
 #[test]

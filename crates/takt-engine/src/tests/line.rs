@@ -76,3 +76,17 @@ async fn a_green_rerun_clears_the_condition_and_a_person_resolves() {
     engine.andon(&shop(), call(), resolve).await.unwrap();
     board(&engine, to("a", "done")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_policy_that_warns_lets_a_card_pass_the_stopped_line_and_says_so() {
+    let house = House::new();
+    let (engine, alert) = stopped(&house).await;
+    let line = stream::Strictness::Warn;
+    let policy = stream::Policy { line, ..stream::Policy::default() };
+    engine.stream(&shop(), call(), stream::Command::SetPolicy(policy)).await.unwrap();
+    let done = board(&engine, to("a", "done")).await.unwrap();
+    let [warning] = &done.warnings[..] else { panic!("{done:?}") };
+    assert_eq!(warning.code, "line_stopped");
+    assert!(warning.message.contains(alert.as_str()), "{}", warning.message);
+    assert_eq!(board(&engine, to("a", "todo")).await.unwrap().warnings, []);
+}

@@ -15,7 +15,8 @@ use tonic::{Request, Response, Status};
 
 use super::status::not_found;
 use super::{
-    Services, board_id, call, checks, deadline, from_word, parsed, receipt, stream_name, word,
+    Services, board_id, call, checks, deadline, details, from_word, parsed, receipt, stream_name,
+    word,
 };
 
 const KINDS: &str = "`queue`, `active` or `done`";
@@ -233,8 +234,9 @@ impl v1::board_service_server::BoardService for Services {
         let order =
             Order::AddCard { card: card.clone(), column, details, fixes: fixes(&asked.fixes)? };
         let done = self.order(to!(asked, wait), order).await?;
-        let (sequence, duplicate) = (done.sequence, done.duplicate);
-        Ok(Response::new(v1::AddCardResponse { card: card.to_string(), sequence, duplicate }))
+        let v1::Receipt { sequence, duplicate, warnings, .. } = receipt(done);
+        let card = card.to_string();
+        Ok(Response::new(v1::AddCardResponse { card, sequence, duplicate, warnings }))
     }
 
     async fn move_card(
@@ -392,17 +394,10 @@ fn explain(
     let evidence =
         Evidence { line: &view.line, line_seq: view.line_seq, line_policy: view.state.policy.line };
     let order = Order::MoveCard { card: id, column: next.clone(), fixes: None };
+    answer.warnings = details(board::passed_over(board, evidence, &order));
     let command = board::Command { asked: Asked { at, actor: "explain".into() }, order };
     if let Err(Rejection::Refused(unmet)) = board::decide(board, evidence, command) {
-        answer.unmet = unmet
-            .into_iter()
-            .map(|one| v1::ErrorDetail {
-                code: one.code.to_owned(),
-                field: String::new(),
-                message: one.message,
-                remedy: one.remedy,
-            })
-            .collect();
+        answer.unmet = details(unmet);
     }
     Ok(answer)
 }
