@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use crate::text::shown;
+
 /// Why a text cannot be an identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} `{value}` {problem}")]
@@ -33,7 +35,7 @@ fn check(kind: &'static str, value: &str) -> Result<(), IdError> {
     } else {
         return Ok(());
     };
-    Err(IdError { kind, value: value.chars().take(80).collect(), problem })
+    Err(IdError { kind, value: shown(value).into_owned(), problem })
 }
 
 macro_rules! ids {

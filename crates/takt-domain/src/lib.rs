@@ -22,6 +22,7 @@ pub mod rejection;
 pub mod stream;
 pub mod system;
 pub mod testing;
+pub mod text;
 pub mod time;
 
 pub use event::{Aggregate, Event, Meta, OrderKey, Recorded, Sequence};

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::shown;
+
 /// A point in time: microseconds since the Unix epoch, UTC. Its text form is RFC 3339.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
@@ -21,7 +23,7 @@ pub struct Span(i64);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not an RFC 3339 time between the years -9999 and 9999")]
 pub struct TimeError {
-    /// The text as it came.
+    /// The text as it came, cut at 80 characters.
     pub value: String,
 }
 
@@ -98,7 +100,7 @@ impl FromStr for Time {
     fn from_str(text: &str) -> Result<Self, TimeError> {
         text.parse::<jiff::Timestamp>()
             .map(|stamp| Self(stamp.as_microsecond()))
-            .map_err(|_| TimeError { value: text.to_owned() })
+            .map_err(|_| TimeError { value: shown(text).into_owned() })
     }
 }
 

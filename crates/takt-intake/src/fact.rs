@@ -9,6 +9,7 @@ use takt_domain::Time;
 use takt_domain::event::normal_sequence;
 use takt_domain::fact::{Fact, Report};
 use takt_domain::system::ForeignRecorded;
+use takt_domain::text;
 use takt_domain::time::Span;
 use takt_events::content_digest;
 
@@ -20,6 +21,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// How far a clock may be ahead of ours.
 const MAX_AHEAD: Span = Span::from_secs(24 * 3600);
+/// The longest part of a reason, in bytes.
+const MAX_REASON: usize = 1024;
 const REPORT: &str = "dev.takt.report.";
 
 /// Why bytes are not a fact: what is wrong, where, and what would mend it.
@@ -40,13 +43,14 @@ impl Misfit {
         place: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { reason: reason.into(), place: place.into(), remedy: remedy.into() }
+        let part = |text: String| text::cut(&text, MAX_REASON).into_owned();
+        Self { reason: part(reason.into()), place: part(place.into()), remedy: part(remedy.into()) }
     }
 }
 
 /// A value as it is shown in a message: its JSON, cut at 80 characters.
 pub(crate) fn shown(value: &Value) -> String {
-    value.to_string().chars().take(80).collect()
+    text::shown(&value.to_string()).into_owned()
 }
 
 /// Understands one CloudEvent in JSON structured mode, or one CDEvent.
@@ -108,7 +112,7 @@ fn cloud_event(event: &Map<String, Value>, now: Time) -> Result<Fact, Misfit> {
     let version = text(event, "", "specversion")?;
     if version != "1.0" {
         return Err(Misfit::new(
-            format!("CloudEvents version `{version}` is not understood"),
+            format!("CloudEvents version `{}` is not understood", text::shown(version)),
             "specversion",
             "send CloudEvents `1.0`",
         ));
@@ -221,7 +225,7 @@ fn instant(value: &str, place: &str, now: Time) -> Result<Time, Misfit> {
     })?;
     if time.since(now) > MAX_AHEAD {
         return Err(Misfit::new(
-            format!("`{value}` is more than 24 h in the future"),
+            format!("`{}` is more than 24 h in the future", text::shown(value)),
             place,
             "set the clock of the source right",
         ));

@@ -7,13 +7,14 @@ use takt_domain::fact::Report;
 use takt_domain::ids::{
     BoardId, CardId, ChangeId, ColumnName, EnvironmentId, IdError, IncidentId, RunId,
 };
+use takt_domain::text;
 
 use crate::fact::{Misfit, shown};
 
 /// The refusal of a type under `dev.takt.` that is no report.
 pub(crate) fn not_a_fact(kind: &str) -> Misfit {
     Misfit::new(
-        format!("not a fact: `{kind}`"),
+        format!("not a fact: `{}`", text::shown(kind)),
         "type",
         "send `dev.takt.report.<card|column|change|test|pipeline|deployment|environment|incident>.v1`",
     )

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 use takt_domain::ids::IdError;
+use takt_domain::text::shown;
 use takt_domain::{BoardId, StreamName};
 use takt_embedded::EmbeddedLog;
 use takt_engine::{Call, Engine, Error, Receipt};
@@ -173,8 +174,9 @@ fn from_word<T: serde::de::DeserializeOwned>(
     text: &str,
     words: &str,
 ) -> Result<T, Status> {
-    serde_json::from_value(serde_json::Value::from(text))
-        .map_err(|_| invalid(field, &format!("`{text}` is not known"), &format!("use {words}")))
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|_| {
+        invalid(field, &format!("`{}` is not known", shown(text)), &format!("use {words}"))
+    })
 }
 
 impl Services {

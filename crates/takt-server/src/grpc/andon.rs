@@ -1,6 +1,7 @@
 //! The Andon: pull, acknowledge, resolve, look and learn.
 
 use takt_domain::andon::{Category, Cause, CauseKind, Effect, Order, Trigger};
+use takt_domain::text::shown;
 use takt_domain::{AlertId, Span};
 use takt_projections::{AlertRecord, StreamView};
 use takt_proto::convert::timestamp;
@@ -57,7 +58,7 @@ fn page(
     let last = (!token.is_empty()).then(|| view.alerts.all.get_key_value(token));
     let Some(last) = last.map_or(Some(None), |found| found.map(Some)) else {
         let remedy = "pass what the last page gave as `next_page_token`";
-        return Err(invalid("page_token", &format!("`{token}` is no alert"), remedy));
+        return Err(invalid("page_token", &format!("`{}` is no alert", shown(token)), remedy));
     };
     let last = last.as_ref().map(key);
     let mut found: Vec<_> = view.alerts.all.iter().filter(|(id, it)| wanted(id, it)).collect();

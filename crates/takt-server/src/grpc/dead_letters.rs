@@ -1,6 +1,7 @@
 //! Dead letters: what could not be understood, visible and replayable.
 
 use bytes::Bytes;
+use takt_domain::text::shown;
 use takt_engine::Published;
 use takt_ports::{DeadLetter, DeadLettersError, Fate};
 use takt_proto::convert::timestamp;
@@ -36,7 +37,7 @@ fn message(letter: DeadLetter, content: Bytes) -> v1::DeadLetter {
 const REMEDY: &str = "`takt dead list` shows them";
 
 fn uuid(id: &str) -> Result<uuid::Uuid, Status> {
-    id.parse().map_err(|_| invalid("id", &format!("`{id}` is not a UUID"), REMEDY))
+    id.parse().map_err(|_| invalid("id", &format!("`{}` is not a UUID", shown(id)), REMEDY))
 }
 
 fn no_letter(id: &str) -> Status {
@@ -88,7 +89,7 @@ impl v1::dead_letter_service_server::DeadLetterService for Services {
         let after = if asked.page_token.is_empty() { Ok(0) } else { asked.page_token.parse() };
         let after: u64 = after.map_err(|_| {
             let remedy = "pass what the last page gave as `next_page_token`";
-            invalid("page_token", &format!("`{}` is no page", asked.page_token), remedy)
+            invalid("page_token", &format!("`{}` is no page", shown(&asked.page_token)), remedy)
         })?;
         let stream = (!asked.stream.is_empty()).then(|| stream_name(&asked.stream)).transpose()?;
         let rows = if asked.limit == 0 { ROWS } else { asked.limit as usize };

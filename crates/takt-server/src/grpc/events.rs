@@ -118,6 +118,7 @@ impl v1::event_service_server::EventService for Services {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let wanted = Wanted::of(&asked)?;
+        self.known(&wanted, wait).await?;
         let log = Arc::clone(self.engine.log());
         let head = timeout(wait, log.head()).await.map_err(|_| status(Error::DeadlineExceeded))?;
         let head = head.map_err(failed)?;
@@ -125,8 +126,10 @@ impl v1::event_service_server::EventService for Services {
     }
 
     async fn watch(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
+        let wait = deadline(&request);
         let asked = request.into_inner();
         let wanted = Wanted { left: u64::MAX, ..Wanted::of(&asked)? };
+        self.known(&wanted, wait).await?;
         let tail = self.engine.log().tail(asked.from.max(1));
         Ok(self.stream(|sender| watch(tail, wanted, sender)))
     }
@@ -144,6 +147,12 @@ impl Services {
         let published = published.unwrap_or(Err(Error::DeadlineExceeded)).map_err(status)?;
         self.telemetry.published(&published);
         Ok(published)
+    }
+
+    /// That the stream whose events are wanted was made, so that a slip is no empty answer.
+    async fn known(&self, wanted: &Wanted, wait: Duration) -> Result<(), Status> {
+        let Some(stream) = &wanted.stream else { return Ok(()) };
+        self.view(stream.as_str(), 0, wait, |_, _| Ok(())).await.map(|_| ())
     }
 
     /// An answer that a task of its own fills, until it has ended, the caller has gone, or the

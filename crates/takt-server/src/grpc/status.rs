@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use takt_domain::text::shown;
 use takt_engine::Error;
 use takt_proto::error;
 use takt_proto::v1::ErrorDetail;
@@ -70,7 +71,7 @@ pub(crate) fn too_large(status: Status) -> Option<Status> {
 
 /// A thing that is not there.
 pub(crate) fn not_found(kind: &str, name: &str, remedy: &str) -> Status {
-    let message = format!("{kind} `{name}` does not exist");
+    let message = format!("{kind} `{}` does not exist", shown(name));
     error::status(Code::NotFound, &message, vec![detail("not_found", kind, &message, remedy)])
 }
 

@@ -5,6 +5,7 @@
 mod dead_letters;
 mod hostile;
 mod operator;
+mod refusals;
 
 use std::net::SocketAddr;
 use std::path::Path;
