@@ -179,10 +179,7 @@ fn decide(
     let view = world.streams.get(stream);
     let unknown = || Error::UnknownStream(stream.clone());
     match command {
-        Command::Stream(command @ stream::Command::SetPolicy(_)) if view.is_none() => {
-            let _ = command;
-            Err(unknown())
-        }
+        Command::Stream(stream::Command::SetPolicy(_)) if view.is_none() => Err(unknown()),
         Command::Stream(command) => {
             let state = view.map(|view| view.state.clone()).unwrap_or_default();
             let events = stream::decide(&state, command.clone())?;

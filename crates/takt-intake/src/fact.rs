@@ -21,6 +21,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// How far a clock may be ahead of ours.
 const MAX_AHEAD: Span = Span::from_secs(24 * 3600);
+/// The first instant of the year 1.
+const FIRST: Time = Time::from_micros(-62_135_596_800_000_000);
 /// The longest part of a reason, in bytes.
 const MAX_REASON: usize = 1024;
 const REPORT: &str = "dev.takt.report.";
@@ -223,6 +225,13 @@ fn instant(value: &str, place: &str, now: Time) -> Result<Time, Misfit> {
     let time: Time = value.parse().map_err(|error: takt_domain::time::TimeError| {
         Misfit::new(error.to_string(), place, "write it like `2026-07-01T12:00:00Z`")
     })?;
+    if time < FIRST {
+        return Err(Misfit::new(
+            format!("`{}` is before the year 1", text::shown(value)),
+            place,
+            "write it like `2026-07-01T12:00:00Z`",
+        ));
+    }
     if time.since(now) > MAX_AHEAD {
         return Err(Misfit::new(
             format!("`{}` is more than 24 h in the future", text::shown(value)),

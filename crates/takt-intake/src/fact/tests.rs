@@ -197,3 +197,26 @@ proptest! {
         let _ = parse(&bytes, now());
     }
 }
+
+#[test]
+fn a_time_before_the_year_1_is_refused_at_its_place() {
+    for time in ["0000-12-31T23:59:59Z", "-000044-03-15T12:00:00Z", "0001-01-01T00:00:00+01:00"] {
+        let misfit = try_parse(&with("/time", json!(time))).unwrap_err();
+        assert_eq!(misfit.place, "time", "{misfit}");
+        assert!(misfit.reason.contains(time), "{misfit}");
+    }
+    assert!(try_parse(&with("/time", json!("0001-01-01T00:00:00Z"))).is_ok());
+}
+
+#[test]
+fn a_reason_is_short_however_long_the_value() {
+    let long = "x".repeat(100_000);
+    let mut kind = card();
+    kind["type"] = json!(format!("dev.takt.{long}"));
+    let mut blocked = card();
+    blocked["data"]["blocked"] = json!(long);
+    for event in [kind, blocked, with("/time", json!(long)), with("/specversion", json!(long))] {
+        let misfit = try_parse(&event).unwrap_err();
+        assert!(misfit.to_string().len() < 3 * 1024 + 16, "{} bytes", misfit.to_string().len());
+    }
+}
