@@ -28,6 +28,15 @@ pub(super) enum Verb {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
     },
+    /// From a card's first entry into an active column to its entry into done
+    CycleTime {
+        /// Only cards done at or after this: a time, a date, or a span before now such as `2w`
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only cards done before this
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
 }
 
 #[derive(Serialize)]
@@ -46,7 +55,10 @@ struct LeadTime {
 }
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
-    let Verb::LeadTime { since, until } = verb;
+    let (name, since, until) = match verb {
+        Verb::LeadTime { since, until } => ("lead time", since, until),
+        Verb::CycleTime { since, until } => ("cycle time", since, until),
+    };
     let request = GetLeadTimeRequest {
         stream: context.stream()?,
         board: context.board.clone(),
@@ -55,7 +67,11 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
         min_sequence: 0,
     };
     let mut client = MetricsServiceClient::new(context.wire.clone());
-    let it = client.get_lead_time(request).await?.into_inner();
+    let it = match name {
+        "cycle time" => client.get_cycle_time(request).await?,
+        _ => client.get_lead_time(request).await?,
+    };
+    let it = it.into_inner();
     let data = LeadTime {
         stream: it.stream,
         completed: it.completed,
@@ -69,12 +85,12 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
         mean: it.mean,
         quality: it.quality.into_iter().collect(),
     };
-    one(context.output, &data, |_| data.text()).map(|()| 0)
+    one(context.output, &data, |_| data.text(name)).map(|()| 0)
 }
 
 impl LeadTime {
-    fn text(&self) -> String {
-        let mut sheet = Sheet::new(format!("lead time of {}", self.stream));
+    fn text(&self, name: &'static str) -> String {
+        let mut sheet = Sheet::new(format!("{name} of {}", self.stream));
         let some = |number: u64, what: &str| match number {
             0 => String::new(),
             number => format!(", {number} of them {what}"),
@@ -83,7 +99,7 @@ impl LeadTime {
         sheet.line("completed", completed);
         sheet.line("open", format!("{}{}", self.open, some(self.reopened_open, "reopened")));
         if self.completed == 0 {
-            sheet.marked("lead time", Mark::Dim, "none yet: no card is done");
+            sheet.marked(name, Mark::Dim, "none yet: no card is done");
         }
         let spans = [
             ("half within", self.p50),

@@ -1,6 +1,7 @@
 //! Metrics, computed from the board when they are asked for.
 
-use takt_projections::{StreamView, Window, lead_time};
+use takt_domain::board::Board;
+use takt_projections::{LeadTime, StreamView, Window, cycle_time, lead_time};
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -13,21 +14,42 @@ impl v1::metrics_service_server::MetricsService for Services {
         &self,
         request: Request<v1::GetLeadTimeRequest>,
     ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
+        self.spans(request, lead_time).await
+    }
+
+    async fn get_cycle_time(
+        &self,
+        request: Request<v1::GetLeadTimeRequest>,
+    ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
+        let mut answer = self.spans(request, cycle_time).await?;
+        answer.get_mut().quality.remove("first_seen_in_done");
+        Ok(answer)
+    }
+}
+
+impl Services {
+    async fn spans(
+        &self,
+        request: Request<v1::GetLeadTimeRequest>,
+        measure: fn(&Board, Window) -> LeadTime,
+    ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
         let id = board_id(&asked.board)?;
         let since = checks::time("since", asked.since.as_ref())?;
         let window = Window { since, until: checks::time("until", asked.until.as_ref())? };
         let read = |view: &StreamView, _: &_| {
-            let board = view.boards.get(&id).map(|board| lead_time(board, window));
+            let board = view.boards.get(&id).map(|board| measure(board, window));
             board.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
         };
         let (found, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        let quality = [
+        let mut quality = vec![
             ("first_seen_in_done", found.quality.first_seen_in_done),
             ("negative_spans", found.quality.negative_spans),
             ("never_seen", found.quality.never_seen),
         ];
+        // Only a cycle begins with an active column.
+        quality.extend(Some(("never_active", found.quality.never_active)).filter(|(_, n)| *n > 0));
         Ok(Response::new(v1::GetLeadTimeResponse {
             stream: asked.stream,
             completed: found.completed,
