@@ -273,8 +273,7 @@ async fn bury(
     misfit: Misfit,
     name: Option<String>,
 ) -> Result<Published, Error> {
-    let sha256 =
-        Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let sha256 = takt_events::hex(&Sha256::digest(bytes));
     let name = format!("{}/{}", mailbox.stream, name.as_ref().unwrap_or(&sha256));
     let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes());
     let kept = if bytes.len() > MAX_FACT_BYTES { bytes.slice(..KEPT_BYTES) } else { bytes.clone() };

@@ -150,14 +150,19 @@ impl House {
         }
     }
 
-    async fn open(&self) -> Engine {
-        let parts = Parts {
-            log: Arc::clone(&self.log) as _,
+    /// The engine's parts on another log.
+    fn on(&self, log: Arc<dyn EventLog>) -> Parts {
+        Parts {
+            log,
             dead: Arc::clone(&self.dead) as _,
             store: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock) as _,
             parse,
-        };
+        }
+    }
+
+    async fn open(&self) -> Engine {
+        let parts = self.on(Arc::clone(&self.log) as _);
         Engine::start(parts).await.unwrap()
     }
 }

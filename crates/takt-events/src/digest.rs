@@ -5,13 +5,17 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 use takt_domain::Time;
 
+/// Bytes as lowercase hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
 /// The digest of a text: the first 16 bytes of its sha256, in hex.
 pub fn text_digest(text: &str) -> SmolStr {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .take(16)
-        .fold(String::with_capacity(32), |hex, byte| hex + &format!("{byte:02x}"))
-        .into()
+    let hex = hex(&Sha256::digest(text.as_bytes()));
+    hex.get(..32).unwrap_or_default().into()
 }
 
 /// The digest over a fact's type, subject, time (as an instant) and data (as canonical JSON:

@@ -5,5 +5,5 @@ mod digest;
 mod envelope;
 
 pub use dictionary::{TYPES, misfit, type_of};
-pub use digest::{content_digest, text_digest};
+pub use digest::{content_digest, hex, text_digest};
 pub use envelope::{DecodeError, decode, encode, origin, recorded_digest};

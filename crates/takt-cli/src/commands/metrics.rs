@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use takt_proto::v1::GetLeadTimeRequest;
 use takt_proto::v1::metrics_service_client::MetricsServiceClient;
@@ -20,23 +20,19 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  \
         takt metrics lead-time --since 4w\n  \
         takt metrics lead-time --since 2026-01-01 --until 2026-04-01 -o json")]
-    LeadTime {
-        /// Only cards done at or after this: a time, a date, or a span before now such as `2w`
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
-        /// Only cards done before this
-        #[arg(long, value_name = "TIME")]
-        until: Option<String>,
-    },
+    LeadTime(During),
     /// From a card's first entry into an active column to its entry into done
-    CycleTime {
-        /// Only cards done at or after this: a time, a date, or a span before now such as `2w`
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
-        /// Only cards done before this
-        #[arg(long, value_name = "TIME")]
-        until: Option<String>,
-    },
+    CycleTime(During),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct During {
+    /// Only cards done at or after this: a time, a date, or a span before now such as `2w`
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only cards done before this
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -55,23 +51,16 @@ struct LeadTime {
 }
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
-    let (name, since, until) = match verb {
-        Verb::LeadTime { since, until } => ("lead time", since, until),
-        Verb::CycleTime { since, until } => ("cycle time", since, until),
-    };
-    let request = GetLeadTimeRequest {
-        stream: context.stream()?,
-        board: context.board.clone(),
-        since: since.as_deref().map(time::time).transpose()?,
-        until: until.as_deref().map(time::time).transpose()?,
-        min_sequence: 0,
-    };
     let mut client = MetricsServiceClient::new(context.wire.clone());
-    let it = match name {
-        "cycle time" => client.get_cycle_time(request).await?,
-        _ => client.get_lead_time(request).await?,
+    let (name, answer) = match verb {
+        Verb::LeadTime(during) => {
+            ("lead time", client.get_lead_time(request(context, &during)?).await?)
+        }
+        Verb::CycleTime(during) => {
+            ("cycle time", client.get_cycle_time(request(context, &during)?).await?)
+        }
     };
-    let it = it.into_inner();
+    let it = answer.into_inner();
     let data = LeadTime {
         stream: it.stream,
         completed: it.completed,
@@ -86,6 +75,17 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
         quality: it.quality.into_iter().collect(),
     };
     one(context.output, &data, |_| data.text(name)).map(|()| 0)
+}
+
+fn request(context: &Context, during: &During) -> Result<GetLeadTimeRequest, Failure> {
+    let time = |text: &Option<String>| text.as_deref().map(time::time).transpose();
+    Ok(GetLeadTimeRequest {
+        stream: context.stream()?,
+        board: context.board.clone(),
+        since: time(&during.since)?,
+        until: time(&during.until)?,
+        min_sequence: 0,
+    })
 }
 
 impl LeadTime {

@@ -88,13 +88,7 @@ async fn an_entry_that_does_not_follow_its_subject_is_named_also_after_a_restart
     engine.shutdown().await;
     assert!(saved < seq);
 
-    let parts = Parts {
-        log: Arc::new(Altered((*house.log).clone(), seq)),
-        dead: Arc::clone(&house.dead) as _,
-        store: Arc::clone(&house.store) as _,
-        clock: Arc::clone(&house.clock) as _,
-        parse,
-    };
+    let parts = house.on(Arc::new(Altered((*house.log).clone(), seq)));
     let refused = Engine::start(parts).await.err().unwrap();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains(&format!("entry {seq} is damaged")), "{cause}");
@@ -110,13 +104,7 @@ async fn a_log_that_ends_before_its_checkpoint_is_not_served() {
     checkpoint.seq = head + 2;
     house.store.commit(vec![], &checkpoint).unwrap();
 
-    let parts = Parts {
-        log: Arc::clone(&house.log) as _,
-        dead: Arc::clone(&house.dead) as _,
-        store: Arc::clone(&house.store) as _,
-        clock: Arc::clone(&house.clock) as _,
-        parse,
-    };
+    let parts = house.on(Arc::clone(&house.log) as _);
     let refused = Engine::start(parts).await.err().unwrap();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains(&format!("entry {} is damaged", head + 1)), "{cause}");
@@ -222,13 +210,7 @@ impl EventLog for Failing {
 async fn on_failing_log(failures: i64, error: LogError) -> Engine {
     let house = House::new();
     let log = Failing { log: (*house.log).clone(), failures: AtomicI64::new(failures), error };
-    let parts = Parts {
-        log: Arc::new(log),
-        dead: Arc::clone(&house.dead) as _,
-        store: Arc::clone(&house.store) as _,
-        clock: Arc::clone(&house.clock) as _,
-        parse,
-    };
+    let parts = house.on(Arc::new(log));
     Engine::start(parts).await.unwrap()
 }
 

@@ -1,15 +1,12 @@
 //! What an operator asks: where the log and the read side stand, and whether they agree.
 
+use takt_events::hex;
 use takt_ports::LogError;
 use takt_proto::convert::timestamp;
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::{Services, deadline, status};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
-}
 
 impl Services {
     async fn head(&self) -> Result<u64, Status> {

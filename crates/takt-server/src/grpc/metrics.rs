@@ -1,7 +1,7 @@
 //! Metrics, computed from the board when they are asked for.
 
 use takt_domain::board::Board;
-use takt_projections::{LeadTime, StreamView, Window, cycle_time, lead_time};
+use takt_projections::{LeadTime, Quality, StreamView, Window, cycle_time, lead_time};
 use takt_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -14,16 +14,28 @@ impl v1::metrics_service_server::MetricsService for Services {
         &self,
         request: Request<v1::GetLeadTimeRequest>,
     ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
-        self.spans(request, lead_time).await
+        let named = |it: Quality| {
+            vec![
+                ("first_seen_in_done", it.first_seen_in_done),
+                ("negative_spans", it.negative_spans),
+                ("never_seen", it.never_seen),
+            ]
+        };
+        self.spans(request, lead_time, named).await
     }
 
     async fn get_cycle_time(
         &self,
         request: Request<v1::GetLeadTimeRequest>,
     ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
-        let mut answer = self.spans(request, cycle_time).await?;
-        answer.get_mut().quality.remove("first_seen_in_done");
-        Ok(answer)
+        let named = |it: Quality| {
+            vec![
+                ("negative_spans", it.negative_spans),
+                ("never_active", it.never_active),
+                ("never_seen", it.never_seen),
+            ]
+        };
+        self.spans(request, cycle_time, named).await
     }
 }
 
@@ -32,6 +44,7 @@ impl Services {
         &self,
         request: Request<v1::GetLeadTimeRequest>,
         measure: fn(&Board, Window) -> LeadTime,
+        named: fn(Quality) -> Vec<(&'static str, u64)>,
     ) -> Result<Response<v1::GetLeadTimeResponse>, Status> {
         let wait = deadline(&request);
         let asked = request.into_inner();
@@ -43,13 +56,7 @@ impl Services {
             board.ok_or_else(|| not_found("board", id.as_str(), "use the board `main`"))
         };
         let (found, sequence) = self.view(&asked.stream, asked.min_sequence, wait, read).await?;
-        let mut quality = vec![
-            ("first_seen_in_done", found.quality.first_seen_in_done),
-            ("negative_spans", found.quality.negative_spans),
-            ("never_seen", found.quality.never_seen),
-        ];
-        // Only a cycle begins with an active column.
-        quality.extend(Some(("never_active", found.quality.never_active)).filter(|(_, n)| *n > 0));
+        let quality = named(found.quality);
         Ok(Response::new(v1::GetLeadTimeResponse {
             stream: asked.stream,
             completed: found.completed,
