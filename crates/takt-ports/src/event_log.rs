@@ -56,6 +56,11 @@ impl fmt::Display for Subject {
     }
 }
 
+/// The token that stands for a value stream in subjects.
+pub fn stream_token(stream: &StreamName) -> String {
+    token(stream.as_str())
+}
+
 /// Bytes other than letters, digits, `-` and `_` become `=` and two hex digits.
 fn token(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
