@@ -9,10 +9,8 @@ mod log;
 mod recovery;
 mod segment;
 mod sidecar;
-mod verify;
 mod writer;
 
 pub use dead_letters::EmbeddedDeadLetters;
 pub use error::OpenError;
 pub use log::{EmbeddedLog, Settings};
-pub use verify::Verified;

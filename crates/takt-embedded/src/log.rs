@@ -15,7 +15,6 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{Fault, OpenError, unavailable};
 use crate::index::Index;
 use crate::recovery;
-use crate::verify::{self, Verified};
 use crate::writer::{Request, Writer, weight};
 
 const MAX_ENTRIES: usize = 1000;
@@ -90,15 +89,6 @@ impl EmbeddedLog {
             writer: Some(thread.spawn(move || writer.run(queue))?),
             _lock: lock,
         })
-    }
-
-    /// Walks all durable entries: checksums, sequences and the chain of every subject.
-    ///
-    /// # Errors
-    /// `Damaged` names the first entry that is not as it was written.
-    pub async fn verify(&self) -> Result<Verified, LogError> {
-        let index = Arc::clone(&self.index);
-        blocking(move || verify::verify(&index)).await
     }
 }
 

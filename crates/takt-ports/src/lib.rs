@@ -12,6 +12,7 @@ mod lease;
 mod outbox;
 mod read_store;
 mod relay;
+mod verify;
 
 pub use blob_store::{BlobError, BlobId, BlobStore, MOST_BLOB_BYTES, NoBlobId};
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Fate, NewDeadLetter};
@@ -25,3 +26,4 @@ pub use lease::{Lease, LeaseError};
 pub use outbox::{OutMessage, Outbox, OutboxError};
 pub use read_store::{Checkpoint, ReadStore, StoreError, Write};
 pub use relay::{Called, MOST_RELAYED_BYTES, Relay, RelayError, Serving};
+pub use verify::{Verified, verify_log};

@@ -52,9 +52,8 @@ impl App {
         let folder = config.data.clone();
         let (log, store) = tokio::task::spawn_blocking(move || open(&folder)).await??;
         let dead = EmbeddedDeadLetters::open(&config.data.join("dead")).await?;
-        let log = Arc::new(log);
         let telemetry = Arc::new(Telemetry::default());
-        let metered = MeteredLog::new(Arc::clone(&log) as _, Arc::clone(&telemetry));
+        let metered = MeteredLog::new(Arc::new(log), Arc::clone(&telemetry));
         let clock = Arc::new(SystemClock);
         let parts = Parts {
             log: Arc::new(metered),
@@ -82,7 +81,6 @@ impl App {
         let services = Services {
             started: engine.now(),
             engine,
-            log,
             data: config.data.display().to_string().into(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -19,7 +19,6 @@ use smol_str::SmolStr;
 use takt_domain::ids::IdError;
 use takt_domain::text::shown;
 use takt_domain::{BoardId, StreamName};
-use takt_embedded::EmbeddedLog;
 use takt_engine::{Call, Engine, Error, Receipt};
 use takt_projections::{StreamView, World};
 use takt_proto::v1;
@@ -41,7 +40,6 @@ const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) engine: Engine,
-    pub(crate) log: Arc<EmbeddedLog>,
     pub(crate) data: Arc<str>,
     pub(crate) started: takt_domain::Time,
     /// Cancelled when the server stops, so that watches end.
