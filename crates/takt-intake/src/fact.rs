@@ -83,14 +83,28 @@ pub fn parse(bytes: &[u8], now: Time) -> Result<Fact, Misfit> {
     ))
 }
 
-fn read(bytes: &[u8]) -> Result<Value, Misfit> {
-    if bytes.len() > MAX_BYTES {
-        return Err(Misfit::new(
-            format!("the event has `{}` bytes, more than `{MAX_BYTES}`", bytes.len()),
-            format!("byte {MAX_BYTES}"),
-            "send a smaller event, with a link to what is large",
-        ));
+/// Refuses an event of too many bytes.
+pub(crate) fn sized(bytes: usize) -> Result<(), Misfit> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
     }
+    Err(Misfit::new(
+        format!("the event has `{bytes}` bytes, more than `{MAX_BYTES}`"),
+        format!("byte {MAX_BYTES}"),
+        "send a smaller event, with a link to what is large",
+    ))
+}
+
+pub(crate) fn too_deep(at: usize) -> Misfit {
+    Misfit::new(
+        format!("the JSON is nested deeper than `{MAX_DEPTH}`"),
+        format!("byte {at}"),
+        "send a flatter event",
+    )
+}
+
+fn read(bytes: &[u8]) -> Result<Value, Misfit> {
+    sized(bytes.len())?;
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let byte = bytes.get(at).copied().unwrap_or_default();
@@ -98,11 +112,7 @@ fn read(bytes: &[u8]) -> Result<Value, Misfit> {
         Misfit::new(reason, format!("byte {at}"), "send the JSON encoded as UTF-8")
     })?;
     if let Some(at) = nesting::too_deep_at(bytes, MAX_DEPTH) {
-        return Err(Misfit::new(
-            format!("the JSON is nested deeper than `{MAX_DEPTH}`"),
-            format!("byte {at}"),
-            "send a flatter event",
-        ));
+        return Err(too_deep(at));
     }
     serde_json::from_str(text).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());

@@ -1,8 +1,9 @@
-//! From the world's formats to facts: CloudEvents, JUnit XML, XES, CSV.
+//! From the world's formats to facts: CloudEvents, CDEvents, JUnit XML, XES, CSV.
 
 mod emit;
 mod fact;
 pub mod junit;
+mod message;
 mod nesting;
 mod progress;
 mod report;
@@ -11,6 +12,7 @@ mod xes;
 
 pub use emit::{ImportError, Options, ReportEvent};
 pub use fact::{MAX_BYTES, MAX_DEPTH, Misfit, parse};
+pub use message::{parse_message, structured};
 pub use progress::Progress;
 pub use table::{Csv, CsvOptions};
 pub use xes::Xes;
