@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod browser;
 pub mod devtools;
+pub mod http;
 pub mod random;
 pub mod server;
 pub mod summary;

@@ -3,6 +3,7 @@
 pub mod convert;
 pub mod error;
 pub mod methods;
+mod numbered;
 
 /// The package `takt.v1`, generated from `proto/takt/v1`.
 #[allow(

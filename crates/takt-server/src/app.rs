@@ -30,6 +30,7 @@ use crate::ops::rpc::{self, Calls};
 use crate::ops::seats::{self, Seats};
 use crate::ops::telemetry::{Reading, Streams, Telemetry};
 use crate::ops::{guard, health, port};
+use crate::rest;
 
 /// How long what is left after the last connection may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -159,6 +160,7 @@ fn router(
         routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     let (seats, telemetry) = (Seats::default(), Arc::clone(&services.telemetry));
     let calls = Calls { telemetry: Arc::clone(&telemetry), seats: seats.clone(), closing };
+    let rest = rest::routes(services, &calls);
     let grpc = grpc::routes(routes, services)
         .into_axum_router()
         .layer(from_fn_with_state(calls, rpc::serve))
@@ -172,6 +174,7 @@ fn router(
         .route("/readyz", get(move || async move { readyz(&ready) }))
         .route("/metrics", get(move || async move { render_metrics(&metrics).await }))
         .merge(pages)
+        .merge(rest)
         .merge(grpc)
         .layer(from_fn_with_state(bound, guard::check)))
 }

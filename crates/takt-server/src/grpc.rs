@@ -5,7 +5,7 @@ mod andon;
 mod board;
 mod checks;
 mod dead_letters;
-mod events;
+pub(crate) mod events;
 mod metrics;
 mod policy;
 mod reports;
@@ -30,11 +30,11 @@ use crate::ops::telemetry::Telemetry;
 use status::{invalid, status};
 
 /// How long a call may take when the caller gives no deadline.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a publish may take when the caller gives no deadline.
-const PUBLISH_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const PUBLISH_DEADLINE: Duration = Duration::from_secs(60);
 /// The longest message either way.
-const MAX_MESSAGE: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 
 /// What every service holds.
 #[derive(Clone)]
@@ -124,7 +124,7 @@ fn parsed<T>(field: &'static str, parsed: Result<T, IdError>) -> Result<T, Statu
     })
 }
 
-fn stream_name(text: &str) -> Result<StreamName, Status> {
+pub(crate) fn stream_name(text: &str) -> Result<StreamName, Status> {
     parsed("stream", StreamName::parse(text))
 }
 

@@ -7,6 +7,7 @@ mod grpc;
 mod live;
 mod logging;
 mod ops;
+mod rest;
 pub mod web;
 
 pub use app::App;

@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
 fn line(format: Format, event: &Event) -> String {
     match format {
         Format::Table => told(event),
-        Format::Json | Format::Jsonl => numbered(event),
+        Format::Json | Format::Jsonl => event.numbered(),
     }
 }
 
@@ -93,29 +93,9 @@ fn told(event: &Event) -> String {
     format!("{:>9}  {time:<20}  {kind:<26}  {}", event.sequence, text("subject")).trim_end().into()
 }
 
-/// The CloudEvent as it stands in the log, with `taktseq` before its other members.
-fn numbered(event: &Event) -> String {
-    let text = String::from_utf8_lossy(&event.event);
-    let text = text.trim();
-    let members = text.strip_prefix('{').unwrap_or(text).trim_start();
-    let comma = if members.starts_with('}') { "" } else { "," };
-    format!("{{\"taktseq\":{}{comma}{members}", event.sequence)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_sequence_comes_first_and_the_rest_is_untouched() {
-        for (event, want) in [
-            (r#"{"z":1.0,"a":"é"}"#, r#"{"taktseq":7,"z":1.0,"a":"é"}"#),
-            ("{}", r#"{"taktseq":7}"#),
-        ] {
-            let event = Event { sequence: 7, event: event.to_owned().into(), ..Event::default() };
-            assert_eq!(line(Format::Jsonl, &event), want);
-        }
-    }
 
     #[test]
     fn people_see_when_what_and_about_what() {

@@ -17,12 +17,13 @@ use super::status::{invalid, stopped};
 use super::{PUBLISH_DEADLINE, Services, checks, deadline, deadline_or, status, stream_name};
 
 /// The most events one publish may carry.
-const MAX_EVENTS: usize = 10_000;
+pub(crate) const MAX_EVENTS: usize = 10_000;
 /// How many entries are read at once.
 const BATCH: usize = 256;
 
 type Sender = mpsc::Sender<Result<v1::Event, Status>>;
-type Events = ReceiverStream<Result<v1::Event, Status>>;
+/// Events of the log, one after another; an error is the last.
+pub(crate) type Events = ReceiverStream<Result<v1::Event, Status>>;
 
 /// What became of one fact, for the wire.
 pub(super) fn result(published: Published) -> v1::PublishResult {
@@ -116,28 +117,46 @@ impl v1::event_service_server::EventService for Services {
 
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
         let wait = deadline(&request);
-        let asked = request.into_inner();
-        let wanted = Wanted::of(&asked)?;
-        self.known(&wanted, wait).await?;
-        let log = Arc::clone(self.engine.log());
-        let head = timeout(wait, log.head()).await.map_err(|_| status(Error::DeadlineExceeded))?;
-        let head = head.map_err(failed)?;
-        Ok(self.stream(|sender| read(log, asked.from.max(1), head, wanted, sender)))
+        let (events, _) = self.read_events(&request.into_inner(), wait).await?;
+        Ok(Response::new(events))
     }
 
     async fn watch(&self, request: Request<v1::ReadRequest>) -> Result<Response<Events>, Status> {
         let wait = deadline(&request);
-        let asked = request.into_inner();
-        let wanted = Wanted { left: u64::MAX, ..Wanted::of(&asked)? };
-        self.known(&wanted, wait).await?;
-        let tail = self.engine.log().tail(asked.from.max(1));
-        Ok(self.stream(|sender| watch(tail, wanted, sender)))
+        Ok(Response::new(self.watch_events(&request.into_inner(), wait).await?))
     }
 }
 
 impl Services {
+    /// The log to its present end, and which sequence that is.
+    pub(crate) async fn read_events(
+        &self,
+        asked: &v1::ReadRequest,
+        wait: Duration,
+    ) -> Result<(Events, u64), Status> {
+        let wanted = Wanted::of(asked)?;
+        self.known(&wanted, wait).await?;
+        let log = Arc::clone(self.engine.log());
+        let head = timeout(wait, log.head()).await.map_err(|_| status(Error::DeadlineExceeded))?;
+        let head = head.map_err(failed)?;
+        let from = asked.from.max(1);
+        Ok((self.stream(|sender| read(log, from, head, wanted, sender)), head))
+    }
+
+    /// The log and what comes after it, for ever.
+    pub(crate) async fn watch_events(
+        &self,
+        asked: &v1::ReadRequest,
+        wait: Duration,
+    ) -> Result<Events, Status> {
+        let wanted = Wanted { left: u64::MAX, ..Wanted::of(asked)? };
+        self.known(&wanted, wait).await?;
+        let tail = self.engine.log().tail(asked.from.max(1));
+        Ok(self.stream(|sender| watch(tail, wanted, sender)))
+    }
+
     /// Records facts within a deadline, counted.
-    pub(super) async fn record(
+    pub(crate) async fn record(
         &self,
         stream: &StreamName,
         facts: Vec<Bytes>,
@@ -157,7 +176,7 @@ impl Services {
 
     /// An answer that a task of its own fills, until it has ended, the caller has gone, or the
     /// server stops: then the caller is told to come again.
-    fn stream<F>(&self, work: impl FnOnce(Sender) -> F) -> Response<Events>
+    fn stream<F>(&self, work: impl FnOnce(Sender) -> F) -> Events
     where
         F: Future<Output = Result<(), Status>> + Send + 'static,
     {
@@ -171,7 +190,7 @@ impl Services {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        Response::new(ReceiverStream::new(receiver))
+        ReceiverStream::new(receiver)
     }
 }
 

@@ -14,6 +14,8 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::rest::Problem;
+
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -27,6 +29,9 @@ pub(crate) async fn check(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("application/grpc")) {
         return tonic::Status::permission_denied(why).into_http();
+    }
+    if request.uri().path().starts_with("/v1/") {
+        return Problem::forbidden(&why).into_response();
     }
     (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
 }

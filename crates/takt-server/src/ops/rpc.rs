@@ -23,7 +23,7 @@ use crate::grpc::status::{stopped, too_large, too_much, unanswered};
 
 /// How long a call may take to answer, whatever its deadline says: so that a body that is sent
 /// byte by byte holds nothing for ever.
-const LONGEST: Duration = Duration::from_secs(90);
+pub(crate) const LONGEST: Duration = Duration::from_secs(90);
 /// The same for a call that reads the whole log.
 const LONGEST_OF_ALL: Duration = Duration::from_secs(3600);
 

@@ -58,6 +58,11 @@ pub(crate) fn refusal() -> String {
     format!("{SEATS} watches, reads and open pages are served already")
 }
 
+/// An answer that holds its seat until it ends.
+pub(crate) fn seated(response: Response, seat: Seat) -> Response {
+    response.map(|body| Body::new(Seated { body, _seat: seat }))
+}
+
 /// A body that holds its seat until it ends.
 struct Seated {
     body: Body,
@@ -93,5 +98,5 @@ pub(crate) async fn seat_pages(
         let message = format!("{}; close some and load the page again\n", refusal());
         return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
     };
-    next.run(request).await.map(|body| Body::new(Seated { body, _seat: seat }))
+    seated(next.run(request).await, seat)
 }

@@ -131,6 +131,7 @@ pub(crate) struct Telemetry {
     entries: Counter,
     rpcs: Family<Labels<2>, Counter>,
     rpc_times: Times<1>,
+    requests: Family<Labels<2>, Counter>,
     subscribers: Family<Labels<1>, Gauge>,
 }
 
@@ -151,6 +152,7 @@ impl Default for Telemetry {
             entries: Counter::default(),
             rpcs: Family::default(),
             rpc_times: Family::new_with_constructor(histogram),
+            requests: Family::default(),
             subscribers: Family::default(),
         };
         telemetry.register_counts();
@@ -191,6 +193,8 @@ impl Telemetry {
             "Open answers without an end, by kind (watch, read, sse)",
             self.subscribers.clone(),
         );
+        let requests = "Requests of REST by route and HTTP status";
+        takt.register("http_requests", requests, self.requests.clone());
         let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
         let info = prometheus_client::metrics::info::Info::new(version);
         takt.register("build", "The version that runs", info);
@@ -248,6 +252,12 @@ impl Telemetry {
         if !rpc.streams {
             self.rpc_times.get_or_create(&[method]).observe(took.as_secs_f64());
         }
+    }
+
+    /// Counts a request of REST by its route.
+    pub(crate) fn requested(&self, route: &'static str, status: u16) {
+        let labels = [("route", route.to_owned()), ("status", status.to_string())];
+        self.requests.get_or_create(&labels).inc();
     }
 
     /// Counts an append.
@@ -374,6 +384,7 @@ mod tests {
         telemetry.commanded(&Err(Error::DeadlineExceeded));
         telemetry.published(&[Published::Recorded { sequence: 1 }]);
         telemetry.subscribers("watch").inc();
+        telemetry.requested("GET /v1/events", 200);
         let by_name = BTreeMap::from([(
             "shop".to_owned(),
             Standing { open_cards: 4, stopped: true, stops: 1, warns: 2 },
@@ -394,6 +405,7 @@ mod tests {
             "takt_projection_lag_entries 2",
             "takt_alerts_open{stream=\"shop\",effect=\"warn\"} 2",
             "takt_line_stopped{stream=\"shop\"} 1",
+            "takt_http_requests_total{route=\"GET /v1/events\",status=\"200\"} 1",
             "takt_subscribers{kind=\"watch\"} 1",
         ] {
             assert!(text.lines().any(|told| told == line), "`{line}` is missing in\n{text}");
