@@ -92,6 +92,14 @@ async fn takt(log: &Arc<EmbeddedLog>, folder: &Path) -> anyhow::Result<[Run; 2]>
                 remedy: misfit.remedy,
             })
         },
+        // No inbox is read here.
+        parse_message: |_, _, _| {
+            let (reason, place, remedy) = Default::default();
+            Err(Misfit { reason, place, remedy })
+        },
+        outlet: |_| vec![],
+        outbox: None,
+        nodes: None,
     };
     let head = log.head().await?;
     let started = Instant::now();

@@ -14,6 +14,8 @@ pub enum Event {
     RefusalsSummed(RefusalsSummed),
     /// How far a reactor has come: `dev.takt.reactor.advanced.v1`.
     ReactorAdvanced(ReactorAdvanced),
+    /// How far the intake has come: `dev.takt.intake.advanced.v1`.
+    IntakeAdvanced(IntakeAdvanced),
 }
 
 /// A fact of a type that Takt does not understand, whole.
@@ -51,4 +53,31 @@ pub struct RefusalsSummed {
 pub struct ReactorAdvanced {
     /// The last sequence answered.
     pub through: u64,
+}
+
+/// The intake of a value stream has taken in everything up to a sequence of the inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntakeAdvanced {
+    /// The inbox's creation id: a position counts only in the inbox it was read from.
+    pub inbox: uuid::Uuid,
+    /// The last sequence taken in; 0 = none yet.
+    pub through: u64,
+    /// Facts that wait as dead letters, in the order in which they came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parked: Vec<Parked>,
+    /// Letters that no fact waits behind any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freed: Vec<uuid::Uuid>,
+}
+
+/// A fact that waits as a dead letter, since it or an earlier one about the same thing could not be
+/// applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The thing's aggregate, such as `board.main`.
+    pub aggregate: SmolStr,
+    /// The thing itself, such as a card's id.
+    pub subject: SmolStr,
+    /// The dead letter's id.
+    pub letter: uuid::Uuid,
 }

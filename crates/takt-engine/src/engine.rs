@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use takt_domain::{BoardId, Recorded, StreamName, andon, board, stream};
-use takt_ports::{DeadLetters, EventLog, ReadStore};
+use takt_ports::{DeadLetters, EventLog, Inbox, Lease, OutMessage, Outbox, ReadStore, Relay};
 use takt_projections::World;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::commands::{Call, Command, Receipt};
 use crate::error::{Error, StartError};
-use crate::facts::{Parse, Published};
+use crate::facts::{Parse, ParseMessage, Published};
 use crate::mailbox::{self, Answer, Task};
 use crate::{fold, reactions, save};
 
@@ -41,7 +41,29 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How bytes become facts.
     pub parse: Parse,
+    /// How messages of the inbox become facts.
+    pub parse_message: ParseMessage,
+    /// What subscribers are told of an event.
+    pub outlet: Outlet,
+    /// Where subscribers are told, if anywhere.
+    pub outbox: Option<Arc<dyn Outbox>>,
+    /// What many nodes on one log share; without it this is the only one.
+    pub nodes: Option<Nodes>,
 }
+
+/// What many nodes on one log share.
+#[derive(Clone)]
+pub struct Nodes {
+    /// Who does what only one may do.
+    pub lease: Arc<dyn Lease>,
+    /// What services publish.
+    pub inbox: Arc<dyn Inbox>,
+    /// How nodes call each other.
+    pub relay: Arc<dyn Relay>,
+}
+
+/// What subscribers are told of an event, in order; nothing for most.
+pub type Outlet = fn(&Recorded) -> Vec<OutMessage>;
 
 /// Whether the engine can serve.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -38,6 +38,10 @@ pub struct Misfit {
 /// Understands bytes as a fact; told the time, so that facts from the future are found.
 pub type Parse = fn(&[u8], Time) -> Result<Fact, Misfit>;
 
+/// Understands a message of the inbox as a fact: its headers, in the order in which they came, and
+/// its payload; told the time.
+pub type ParseMessage = fn(&[(SmolStr, SmolStr)], &[u8], Time) -> Result<Fact, Misfit>;
+
 /// What became of one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {

@@ -20,7 +20,7 @@ mod tests;
 
 pub use clock::{Clock, SystemClock};
 pub use commands::{Call, Receipt};
-pub use engine::{Engine, Health, Parts};
+pub use engine::{Engine, Health, Nodes, Outlet, Parts};
 pub use error::{Error, StartError};
-pub use facts::{Misfit, Parse, Published};
+pub use facts::{Misfit, Parse, ParseMessage, Published};
 pub use save::PROJECTION_VERSION;

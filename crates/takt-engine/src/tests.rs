@@ -158,6 +158,10 @@ impl House {
             store: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock) as _,
             parse,
+            parse_message: |_, bytes, now| parse(bytes, now),
+            outlet: |_| vec![],
+            outbox: None,
+            nodes: None,
         }
     }
 

@@ -90,4 +90,5 @@ dictionary! {
     "dev.takt.foreign.recorded.v1" => System system::ForeignRecorded;
     "dev.takt.refusals.summed.v1" => System system::RefusalsSummed;
     "dev.takt.reactor.advanced.v1" => System system::ReactorAdvanced;
+    "dev.takt.intake.advanced.v1" => System system::IntakeAdvanced;
 }

@@ -15,6 +15,8 @@ use takt_domain::{
     change, stream,
 };
 
+use crate::intake::Intake;
+
 /// How many test runs are kept.
 pub(crate) const TEST_RUNS: usize = 200;
 /// How many names of failed tests are kept for one run.
@@ -51,6 +53,8 @@ pub struct StreamView {
     pub changes_count: u64,
     /// Refused commands by column and reason.
     pub refusals: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
+    /// How far the intake has come.
+    pub intake: Intake,
     /// Intents that no reactor has answered, by the sequence that gave rise to them.
     pub pending: BTreeMap<u64, Vec<Intent>>,
 }

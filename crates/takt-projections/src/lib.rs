@@ -7,6 +7,7 @@ mod aging;
 mod board_view;
 mod history;
 mod identities;
+mod intake;
 mod lead_time;
 mod rows;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use board_view::{
     newest_of,
 };
 pub use history::{AlertHistory, AlertRecord, Change, Deployment, Resolution, StreamView, TestRun};
+pub use intake::Intake;
 pub use lead_time::{LeadTime, Quality, Window, cycle_time, lead_time};
 pub use rows::{Loading, RowError};
 pub use world::World;

@@ -20,6 +20,7 @@ use takt_domain::{
 };
 
 use crate::history::StreamView;
+use crate::intake::Intake;
 use crate::world::World;
 
 /// The version of the rows' form.
@@ -58,6 +59,7 @@ pub(crate) enum Key {
     /// Identities saved together, by the first one's sequence.
     Identities(u64),
     Rerun(StreamName, Part),
+    Intake(StreamName),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -193,6 +195,7 @@ impl World {
                 self.heads.get(name)?.get(&Aggregate::parse(aggregate)).map(encode)
             }
             Key::Rerun(name, part) => view(name)?.reruns.ends.get(part).map(encode),
+            Key::Intake(name) => view(name).map(|it| encode(&it.intake)),
             // Chunks are written once, by `take_rows`.
             Key::Identities(_) => None,
         }
@@ -214,6 +217,7 @@ fn stream_keys<'a>(name: &'a StreamName, view: &'a StreamView) -> impl Iterator<
         .chain(view.deployments.keys().map(move |id| Key::Deployment(stream(), id.clone())))
         .chain(view.changes.keys().map(move |id| Key::Change(stream(), id.clone())))
         .chain(view.reruns.ends.keys().map(move |part| Key::Rerun(stream(), part.clone())))
+        .chain((view.intake != Intake::default()).then(|| Key::Intake(stream())))
         .chain(view.pending.keys().map(move |seq| Key::Pending(stream(), *seq)))
 }
 
@@ -253,11 +257,9 @@ impl Loading {
                 let heads = self.world.heads.entry(name).or_default();
                 heads.insert(Aggregate::parse(&aggregate), decode(value)?);
             }
-            Key::Identities(_) => {
-                for (id, seq) in decode::<Vec<(EventId, u64)>>(value)? {
-                    self.world.identities.add(id, seq);
-                }
-            }
+            Key::Identities(_) => decode::<Vec<(EventId, u64)>>(value)?
+                .into_iter()
+                .for_each(|(id, seq)| self.world.identities.add(id, seq)),
             Key::Stream(name) => {
                 let (state, created_at, changes_count) = decode::<SavedStream>(value)?;
                 let view = self.view(name);
@@ -293,6 +295,7 @@ impl Loading {
                 self.view(name).changes.insert(id, decode(value)?);
             }
             Key::Refusals(name) => self.view(name).refusals = decode(value)?,
+            Key::Intake(name) => self.view(name).intake = decode(value)?,
             Key::Rerun(name, part) => {
                 let reruns = Arc::make_mut(&mut self.view(name).reruns);
                 reruns.ends.insert(part, decode(value)?);

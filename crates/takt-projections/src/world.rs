@@ -233,6 +233,10 @@ impl Fold<'_> {
                 }
                 self.mark(Key::Refusals);
             }
+            system::Event::IntakeAdvanced(it) => {
+                self.view.intake.apply(it);
+                self.mark(Key::Intake);
+            }
             system::Event::ReactorAdvanced(it) => {
                 let waiting = self.view.pending.split_off(&it.through.saturating_add(1));
                 let answered = std::mem::replace(&mut self.view.pending, waiting);

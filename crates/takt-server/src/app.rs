@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use takt_domain::{Time, fact::Fact};
 use takt_embedded::{EmbeddedDeadLetters, EmbeddedLog, Settings};
 use takt_engine::{Engine, Misfit, Parts, SystemClock};
 use takt_store::SledStore;
@@ -61,13 +62,11 @@ impl App {
             dead: Arc::new(dead),
             store: Arc::new(store),
             clock,
-            parse: |bytes, now| {
-                takt_intake::parse(bytes, now).map_err(|misfit| Misfit {
-                    reason: misfit.reason,
-                    place: misfit.place,
-                    remedy: misfit.remedy,
-                })
-            },
+            parse: understood,
+            parse_message: |_, bytes, now| understood(bytes, now),
+            outlet: |_| vec![],
+            outbox: None,
+            nodes: None,
         };
         let engine = Engine::start(parts).await.context("could not start the engine")?;
         let demo = match config.demo {
@@ -132,6 +131,14 @@ impl App {
         services.engine.shutdown().await;
         Ok(())
     }
+}
+
+fn understood(bytes: &[u8], now: Time) -> Result<Fact, Misfit> {
+    takt_intake::parse(bytes, now).map_err(|misfit| Misfit {
+        reason: misfit.reason,
+        place: misfit.place,
+        remedy: misfit.remedy,
+    })
 }
 
 fn open(folder: &std::path::Path) -> anyhow::Result<(EmbeddedLog, SledStore)> {

@@ -25,6 +25,14 @@ async fn engine(folder: &std::path::Path) -> Engine {
                 remedy: it.remedy,
             })
         },
+        // No inbox is read here.
+        parse_message: |_, _, _| {
+            let (reason, place, remedy) = Default::default();
+            Err(Misfit { reason, place, remedy })
+        },
+        outlet: |_| vec![],
+        outbox: None,
+        nodes: None,
     })
     .await
     .unwrap()
