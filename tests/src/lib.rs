@@ -4,6 +4,7 @@ pub mod binary;
 pub mod browser;
 pub mod devtools;
 pub mod http;
+pub mod nats;
 pub mod random;
 pub mod server;
 pub mod summary;
@@ -13,6 +14,7 @@ pub mod tools;
 use std::path::{Path, PathBuf};
 
 pub use browser::{Browser, Window};
+pub use nats::Nats;
 pub use random::Random;
 pub use server::{Ended, Server};
 pub use talk::Script;
