@@ -8,6 +8,7 @@
 //! - [`andon`]: the `line` aggregate: alerts pulled, acknowledged, resolved
 //! - [`testing`], [`change`], [`deployment`]: what services report
 //! - [`fact`]: a report from outside, before it becomes events
+//! - [`notice`]: what people outside are told
 //! - [`policy`]: `react`: what follows from what
 
 pub mod andon;
@@ -17,6 +18,7 @@ pub mod deployment;
 pub mod event;
 pub mod fact;
 pub mod ids;
+pub mod notice;
 pub mod policy;
 pub mod rejection;
 pub mod stream;

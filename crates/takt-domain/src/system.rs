@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::ids::ColumnName;
+use crate::notice;
 
 /// What is recorded beside the work itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,12 @@ pub enum Event {
     ReactorAdvanced(ReactorAdvanced),
     /// How far the intake has come: `dev.takt.intake.advanced.v1`.
     IntakeAdvanced(IntakeAdvanced),
+    /// Notices were asked for: `dev.takt.notice.requested.v1`.
+    NoticeRequested(notice::Requested),
+    /// A receiver took a notice: `dev.takt.notice.delivered.v1`.
+    NoticeDelivered(notice::Delivered),
+    /// A notice was given up: `dev.takt.notice.failed.v1`.
+    NoticeFailed(notice::Failed),
 }
 
 /// A fact of a type that Takt does not understand, whole.

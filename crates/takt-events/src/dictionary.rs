@@ -91,4 +91,7 @@ dictionary! {
     "dev.takt.refusals.summed.v1" => System system::RefusalsSummed;
     "dev.takt.reactor.advanced.v1" => System system::ReactorAdvanced;
     "dev.takt.intake.advanced.v1" => System system::IntakeAdvanced;
+    "dev.takt.notice.requested.v1" => System system::NoticeRequested;
+    "dev.takt.notice.delivered.v1" => System system::NoticeDelivered;
+    "dev.takt.notice.failed.v1" => System system::NoticeFailed;
 }
