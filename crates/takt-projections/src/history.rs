@@ -16,6 +16,7 @@ use takt_domain::{
 };
 
 use crate::intake::Intake;
+use crate::notices::Notices;
 
 /// How many test runs are kept.
 pub(crate) const TEST_RUNS: usize = 200;
@@ -55,6 +56,8 @@ pub struct StreamView {
     pub refusals: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
     /// How far the intake has come.
     pub intake: Intake,
+    /// What people outside are told of the line.
+    pub notices: Notices,
     /// Intents that no reactor has answered, by the sequence that gave rise to them.
     pub pending: BTreeMap<u64, Vec<Intent>>,
 }

@@ -9,6 +9,7 @@ mod history;
 mod identities;
 mod intake;
 mod lead_time;
+mod notices;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -22,5 +23,6 @@ pub use board_view::{
 pub use history::{AlertHistory, AlertRecord, Change, Deployment, Resolution, StreamView, TestRun};
 pub use intake::Intake;
 pub use lead_time::{LeadTime, Quality, Window, cycle_time, lead_time};
+pub use notices::{NoticeKey, Notices, Tally, Waiting};
 pub use rows::{Loading, RowError};
 pub use world::World;

@@ -21,6 +21,7 @@ use takt_domain::{
 
 use crate::history::StreamView;
 use crate::intake::Intake;
+use crate::notices::Tally;
 use crate::world::World;
 
 /// The version of the rows' form.
@@ -60,6 +61,8 @@ pub(crate) enum Key {
     Identities(u64),
     Rerun(StreamName, Part),
     Intake(StreamName),
+    Notices(StreamName),
+    Notice(StreamName, u64, SmolStr),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -196,6 +199,10 @@ impl World {
             }
             Key::Rerun(name, part) => view(name)?.reruns.ends.get(part).map(encode),
             Key::Intake(name) => view(name).map(|it| encode(&it.intake)),
+            Key::Notices(name) => view(name).map(|it| encode(&it.notices.tally)),
+            Key::Notice(name, sequence, receiver) => {
+                view(name)?.notices.waiting.get(&(*sequence, receiver.clone())).map(encode)
+            }
             // Chunks are written once, by `take_rows`.
             Key::Identities(_) => None,
         }
@@ -218,6 +225,12 @@ fn stream_keys<'a>(name: &'a StreamName, view: &'a StreamView) -> impl Iterator<
         .chain(view.changes.keys().map(move |id| Key::Change(stream(), id.clone())))
         .chain(view.reruns.ends.keys().map(move |part| Key::Rerun(stream(), part.clone())))
         .chain((view.intake != Intake::default()).then(|| Key::Intake(stream())))
+        .chain((view.notices.tally != Tally::default()).then(|| Key::Notices(stream())))
+        .chain(
+            view.notices.waiting.keys().map(move |(sequence, receiver)| {
+                Key::Notice(stream(), *sequence, receiver.clone())
+            }),
+        )
         .chain(view.pending.keys().map(move |seq| Key::Pending(stream(), *seq)))
 }
 
@@ -272,10 +285,7 @@ impl Loading {
                 (board.columns, board.counts, board.import) = (columns, counts, import);
             }
             Key::Card(name, board, card) => {
-                let known = decode::<Card>(value)?;
-                let board = self.board(name, board);
-                let known = with_shared_names(board, known);
-                board.cards.insert(card, known);
+                add_card(self.board(name, board), card, decode(value)?);
             }
             Key::Line(name) => {
                 let (line, line_seq) = decode::<SavedLine>(value)?;
@@ -296,14 +306,18 @@ impl Loading {
             }
             Key::Refusals(name) => self.view(name).refusals = decode(value)?,
             Key::Intake(name) => self.view(name).intake = decode(value)?,
+            Key::Notices(name) => self.view(name).notices.tally = decode(value)?,
+            Key::Notice(name, sequence, receiver) => {
+                let waiting = &mut self.view(name).notices.waiting;
+                waiting.insert((sequence, receiver), decode(value)?);
+            }
             Key::Rerun(name, part) => {
                 let reruns = Arc::make_mut(&mut self.view(name).reruns);
                 reruns.ends.insert(part, decode(value)?);
             }
             Key::Pending(name, seq) => {
-                let intents = decode::<Vec<SavedIntent>>(value)?;
-                let intents = intents.into_iter().map(Intent::from).collect();
-                self.view(name).pending.insert(seq, intents);
+                let intents = decode::<Vec<SavedIntent>>(value)?.into_iter().map(Intent::from);
+                self.view(name).pending.insert(seq, intents.collect());
             }
         }
         Ok(())
@@ -318,12 +332,12 @@ impl Loading {
     }
 }
 
-/// The card with its moves' column names as the board shares them.
-fn with_shared_names(board: &mut Board, mut card: Card) -> Card {
+/// Puts a card on its board, with its moves' column names as the board shares them.
+fn add_card(board: &mut Board, id: CardId, mut card: Card) {
     for column in card.moves.iter_mut().filter_map(|step| step.column.as_mut()) {
         *column = board.shared(column);
     }
-    card
+    board.cards.insert(id, card);
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SmolStr> {

@@ -3,4 +3,5 @@
 mod aging;
 mod helpdesk;
 mod metrics;
+mod notices;
 mod world;

@@ -15,6 +15,7 @@ use takt_domain::{
 
 use crate::history::{CHANGES, Change, DEPLOYMENTS, StreamView, TEST_RUNS, TestRun};
 use crate::identities::Identities;
+use crate::notices::NoticeKey;
 use crate::rows::Key;
 
 /// All value streams, folded up to `seq`.
@@ -237,6 +238,18 @@ impl Fold<'_> {
                 self.view.intake.apply(it);
                 self.mark(Key::Intake);
             }
+            system::Event::NoticeRequested(it) => {
+                let keys = self.view.notices.request(self.recorded.meta.recorded, it);
+                self.mark_notices(keys);
+            }
+            system::Event::NoticeDelivered(it) => {
+                let key = self.view.notices.deliver(it);
+                self.mark_notices([key]);
+            }
+            system::Event::NoticeFailed(it) => {
+                let key = self.view.notices.fail(it);
+                self.mark_notices([key]);
+            }
             system::Event::ReactorAdvanced(it) => {
                 let waiting = self.view.pending.split_off(&it.through.saturating_add(1));
                 let answered = std::mem::replace(&mut self.view.pending, waiting);
@@ -244,6 +257,13 @@ impl Fold<'_> {
                     self.mark(|stream| Key::Pending(stream, seq));
                 }
             }
+        }
+    }
+
+    fn mark_notices(&mut self, keys: impl IntoIterator<Item = NoticeKey>) {
+        self.mark(Key::Notices);
+        for (sequence, receiver) in keys {
+            self.mark(|stream| Key::Notice(stream, sequence, receiver));
         }
     }
 
