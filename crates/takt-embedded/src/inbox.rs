@@ -180,6 +180,10 @@ impl Inbox for EmbeddedInbox {
         .await
     }
 
+    async fn count(&self) -> Result<u64, InboxError> {
+        self.with(|_, kept| Ok(kept.messages as u64)).await
+    }
+
     async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
         let (token, creation) = (SmolStr::new(token), self.creation);
         self.with(move |files, kept| kept.purge(files, &token, through, creation)).await

@@ -57,6 +57,13 @@ pub trait Inbox: Send + Sync {
     /// When the inbox cannot be read now.
     async fn tokens(&self) -> Result<Vec<SmolStr>, InboxError>;
 
+    /// How many messages are kept, of all tokens: those that are not taken in yet, and for a moment
+    /// those that are.
+    ///
+    /// # Errors
+    /// When the inbox cannot be read now.
+    async fn count(&self) -> Result<u64, InboxError>;
+
     /// Messages under one token after sequence `after`, oldest first, at most `max` and about
     /// `max_bytes` bytes; empty when there is none now.
     ///

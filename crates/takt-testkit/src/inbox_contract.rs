@@ -125,7 +125,9 @@ async fn what_is_purged_is_gone_and_sequences_go_on(
     let a = services.publish("takt.in.shop.x", &[], b"a").await;
     let b = services.publish("takt.in.bank.x", &[], b"b").await;
     let c = services.publish("takt.in.shop.x", &[], b"c").await;
+    let count = inbox.count().await.unwrap();
     inbox.purge("shop", a).await.unwrap();
+    assert_eq!(inbox.count().await.unwrap(), count - 1);
     assert_eq!(seqs(&inbox.read("shop", 0, MANY, MUCH).await.unwrap()), [c]);
     assert_eq!(seqs(&inbox.read("bank", 0, MANY, MUCH).await.unwrap()), [b]);
     inbox.purge("shop", a).await.unwrap();

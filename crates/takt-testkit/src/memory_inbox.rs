@@ -129,6 +129,10 @@ impl Inbox for MemoryInbox {
         self.kept().read(token, after, max, max_bytes)
     }
 
+    async fn count(&self) -> Result<u64, InboxError> {
+        Ok(self.kept().messages.len() as u64)
+    }
+
     async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
         let mut kept = self.kept();
         kept.messages.retain(|it| it.seq > through || token_of(&it.subject) != token);
