@@ -12,15 +12,14 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use takt_domain::{Time, fact::Fact};
-use takt_embedded::{EmbeddedDeadLetters, EmbeddedLog, Settings};
 use takt_engine::{Engine, Misfit, Parts, SystemClock};
-use takt_store::SledStore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 
+use crate::backend::{self, Backend};
 use crate::config::Config;
 use crate::demo;
 use crate::grpc::{self, Services};
@@ -51,22 +50,22 @@ impl App {
     /// When another process holds the folder, the log is damaged, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let address = config.address()?;
-        let folder = config.data.clone();
-        let (log, store) = tokio::task::spawn_blocking(move || open(&folder)).await??;
-        let dead = EmbeddedDeadLetters::open(&config.data.join("dead")).await?;
+        backend::make_folder(&config.data)?;
+        let Backend { kind, log, dead, outbox, nodes } = backend::files(&config.data).await?;
+        let store = backend::store(&config.data).await?;
         let telemetry = Arc::new(Telemetry::default());
-        let metered = MeteredLog::new(Arc::new(log), Arc::clone(&telemetry));
+        let metered = MeteredLog::new(log, Arc::clone(&telemetry));
         let clock = Arc::new(SystemClock);
         let parts = Parts {
             log: Arc::new(metered),
-            dead: Arc::new(dead),
+            dead,
             store: Arc::new(store),
             clock,
             parse: understood,
             parse_message: |_, bytes, now| understood(bytes, now),
             outlet: |_| vec![],
-            outbox: None,
-            nodes: None,
+            outbox: Some(outbox),
+            nodes: nodes.clone(),
         };
         let engine = Engine::start(parts).await.context("could not start the engine")?;
         let demo = match config.demo {
@@ -81,6 +80,8 @@ impl App {
         let services = Services {
             started: engine.now(),
             engine,
+            kind,
+            nodes,
             data: config.data.display().to_string().into(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -139,17 +140,6 @@ fn understood(bytes: &[u8], now: Time) -> Result<Fact, Misfit> {
         place: misfit.place,
         remedy: misfit.remedy,
     })
-}
-
-fn open(folder: &std::path::Path) -> anyhow::Result<(EmbeddedLog, SledStore)> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("could not make the data folder `{}`", folder.display()))?;
-    let log = EmbeddedLog::open(&folder.join("log"), Settings::default())?;
-    let (store, aside) = SledStore::open(&folder.join("projections"))?;
-    if let Some(aside) = aside {
-        tracing::warn!(moved = %aside.display(), "damaged projections were moved aside");
-    }
-    Ok((log, store))
 }
 
 fn router(

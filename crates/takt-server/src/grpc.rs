@@ -19,13 +19,14 @@ use smol_str::SmolStr;
 use takt_domain::ids::IdError;
 use takt_domain::text::shown;
 use takt_domain::{BoardId, StreamName};
-use takt_engine::{Call, Engine, Error, Receipt};
+use takt_engine::{Call, Engine, Error, Nodes, Receipt};
 use takt_projections::{StreamView, World};
 use takt_proto::v1;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
+use crate::backend::Kind;
 use crate::ops::telemetry::Telemetry;
 use status::{invalid, status};
 
@@ -40,6 +41,9 @@ pub(crate) const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) engine: Engine,
+    pub(crate) kind: Kind,
+    /// What many nodes share, where there may be more than this one.
+    pub(crate) nodes: Option<Nodes>,
     pub(crate) data: Arc<str>,
     pub(crate) started: takt_domain::Time,
     /// Cancelled when the server stops, so that watches end.

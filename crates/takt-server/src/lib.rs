@@ -1,7 +1,9 @@
 //! gRPC, web board, configuration and wiring.
 
 mod app;
+mod backend;
 pub mod config;
+mod copy;
 mod demo;
 mod grpc;
 mod live;
@@ -12,5 +14,6 @@ pub mod web;
 
 pub use app::App;
 pub use config::{Config, OpenBind};
+pub use copy::Copied;
 pub use logging::log_to_stderr;
 pub use takt_embedded::OpenError;

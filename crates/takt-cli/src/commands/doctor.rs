@@ -74,6 +74,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, Failure> {
             checks.push(readiness(&probed));
             checks.extend(probed.ok().and_then(|it| it.ahead).map(clock));
             checks.extend([seen(&it), saved(&it)]);
+            checks.extend(nodes(&it));
             checks.extend(folder(&address, &it.data_dir));
             checks.push(exposure(&address).await);
         }
@@ -140,6 +141,43 @@ fn saved(it: &GetStatusResponse) -> Check {
     let remedy =
         "look whether the server's disk is full or slow; a restart folds these events again";
     Check::warn("saved state", format!("it is {lag} events behind what queries see"), remedy)
+}
+
+/// What is only there with several nodes: who holds the leases, and what waits in the inbox.
+fn nodes(it: &GetStatusResponse) -> Vec<Check> {
+    if it.node.is_empty() {
+        return vec![];
+    }
+    let held = |own: bool| {
+        let leases = it.leases.iter().filter(|lease| (lease.node == it.node) == own);
+        leases.map(|lease| format!("`{}`", lease.name)).collect::<Vec<_>>()
+    };
+    let (own, others) = (held(true), held(false));
+    let found = match (own.is_empty(), others.is_empty()) {
+        (true, true) => {
+            let remedy = "wait for ten seconds; then look whether a node can reach the nats-server";
+            vec![Check::warn("leases", "no node holds any lease now", remedy)]
+        }
+        (true, false) => {
+            vec![Check::ok("leases", format!("other nodes hold {}", others.join(", ")))]
+        }
+        (false, true) => {
+            vec![Check::ok("leases", format!("this node holds {}", own.join(", ")))]
+        }
+        (false, false) => {
+            let (own, others) = (own.join(", "), others.join(", "));
+            vec![Check::ok("leases", format!("this node holds {own}; others hold {others}"))]
+        }
+    };
+    let unread = it.unread.map(|unread| match unread {
+        0 => Check::ok("inbox", "the inbox is empty"),
+        some if some <= LAG => Check::ok("inbox", format!("{some} messages are not taken in yet")),
+        many => {
+            let remedy = "wait until they are taken in; if they never are, look at `leases`";
+            Check::warn("inbox", format!("{many} messages are not taken in yet"), remedy)
+        }
+    });
+    found.into_iter().chain(unread).collect()
 }
 
 /// The data folder, where it is on this machine.

@@ -4,15 +4,15 @@ use clap::Subcommand;
 use serde::Serialize;
 use takt_proto::v1::admin_service_client::AdminServiceClient;
 use takt_proto::v1::{
-    ProjectionStatusRequest, ProjectionStatusResponse, RebuildProjectionRequest,
+    NodeProjection, ProjectionStatusRequest, ProjectionStatusResponse, RebuildProjectionRequest,
     VerifyProjectionRequest,
 };
 
 use super::Context;
 use crate::exit::{Failure, VERDICT};
-use crate::output::one;
 use crate::output::page::Mark;
 use crate::output::table::Sheet;
+use crate::output::{one, plain};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -38,6 +38,29 @@ struct Verdict {
     sequence: u64,
     live_hash: String,
     rebuild_hash: String,
+    /// Every node on the log that answered, each at its own sequence.
+    nodes: Vec<Node>,
+}
+
+#[derive(Serialize)]
+struct Node {
+    node: String,
+    ok: bool,
+    sequence: u64,
+    live_hash: String,
+    rebuild_hash: String,
+}
+
+impl From<NodeProjection> for Node {
+    fn from(it: NodeProjection) -> Self {
+        Self {
+            ok: it.live_hash == it.rebuild_hash,
+            node: it.node,
+            sequence: it.sequence,
+            live_hash: it.live_hash,
+            rebuild_hash: it.rebuild_hash,
+        }
+    }
 }
 
 pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
@@ -61,6 +84,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
                 sequence: it.sequence,
                 live_hash: it.live_hash,
                 rebuild_hash: it.rebuild_hash,
+                nodes: it.nodes.into_iter().map(Node::from).collect(),
             };
             one(context.output, &data, |_| data.text())?;
             Ok(if it.ok { 0 } else { VERDICT })
@@ -91,12 +115,39 @@ impl State {
 
 impl Verdict {
     fn text(&self) -> String {
-        if self.ok {
-            let good = Mark::Good.on("the projection is what the log gives");
-            return format!("{good}, up to sequence {}\n", self.sequence);
+        let own = Judged {
+            ok: self.ok,
+            sequence: self.sequence,
+            live: &self.live_hash,
+            rebuilt: &self.rebuild_hash,
+        };
+        if self.nodes.is_empty() {
+            return own.text("the projection");
         }
-        let bad = Mark::Bad.on("the projection is NOT what the log gives");
-        let (live, rebuilt) = (&self.live_hash, &self.rebuild_hash);
+        let judged = |it: &Node| {
+            let (live, rebuilt) = (it.live_hash.as_str(), it.rebuild_hash.as_str());
+            let judged = Judged { ok: it.ok, sequence: it.sequence, live, rebuilt };
+            judged.text(&format!("the projection of node {}", plain(&it.node)))
+        };
+        self.nodes.iter().map(judged).collect()
+    }
+}
+
+struct Judged<'a> {
+    ok: bool,
+    sequence: u64,
+    live: &'a str,
+    rebuilt: &'a str,
+}
+
+impl Judged<'_> {
+    fn text(&self, what: &str) -> String {
+        let Self { ok, sequence, live, rebuilt } = self;
+        if *ok {
+            let good = Mark::Good.on(format!("{what} is what the log gives"));
+            return format!("{good}, up to sequence {sequence}\n");
+        }
+        let bad = Mark::Bad.on(format!("{what} is NOT what the log gives"));
         format!("{bad}\n  live     {live}\n  rebuilt  {rebuilt}\n  do: takt projection rebuild\n")
     }
 }

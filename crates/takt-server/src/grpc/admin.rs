@@ -12,6 +12,22 @@ impl Services {
     async fn head(&self) -> Result<u64, Status> {
         self.engine.log().head().await.map_err(|error| status(error.into()))
     }
+
+    /// What the inbox holds; absent while it cannot tell.
+    async fn unread(&self) -> Option<u64> {
+        self.nodes.as_ref()?.inbox.count().await.ok()
+    }
+
+    /// Who holds which lease; nobody, while nobody can tell.
+    async fn leases(&self) -> Vec<v1::Lease> {
+        let Some(nodes) = &self.nodes else { return vec![] };
+        let holders = nodes.lease.holders().await.unwrap_or_default().into_iter();
+        let lease = |(name, node): (smol_str::SmolStr, uuid::Uuid)| v1::Lease {
+            name: name.into(),
+            node: node.to_string(),
+        };
+        holders.map(lease).collect()
+    }
 }
 
 #[tonic::async_trait]
@@ -29,6 +45,10 @@ impl v1::admin_service_server::AdminService for Services {
             data_dir: self.data.to_string(),
             started: Some(timestamp(self.started)),
             applied,
+            log: self.kind.name().to_owned(),
+            node: self.nodes.as_ref().map_or(String::new(), |it| it.lease.node().to_string()),
+            leases: self.leases().await,
+            unread: self.unread().await,
         }))
     }
 
@@ -63,6 +83,7 @@ impl v1::admin_service_server::AdminService for Services {
             sequence,
             live_hash: hex(&live),
             rebuild_hash: hex(&rebuilt),
+            nodes: vec![],
         }))
     }
 
