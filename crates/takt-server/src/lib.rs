@@ -3,7 +3,6 @@
 mod app;
 mod backend;
 pub mod config;
-mod copy;
 mod demo;
 mod grpc;
 mod live;
@@ -14,6 +13,5 @@ pub mod web;
 
 pub use app::App;
 pub use config::{Config, OpenBind};
-pub use copy::Copied;
 pub use logging::log_to_stderr;
 pub use takt_embedded::OpenError;
