@@ -2,7 +2,9 @@
 
 pub mod binary;
 pub mod browser;
+pub mod compose;
 pub mod devtools;
+pub mod docker;
 pub mod http;
 pub mod nats;
 pub mod random;
