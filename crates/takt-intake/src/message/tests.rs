@@ -15,7 +15,10 @@ fn headers(pairs: &[(&str, &str)]) -> Vec<(SmolStr, SmolStr)> {
     pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
-const CARD: &[(&str, &str)] = &[
+type Pairs = &'static [(&'static str, &'static str)];
+type Parts<'a> = &'a [&'a [(&'a str, &'a str)]];
+
+const CARD: Pairs = &[
     ("ce-specversion", "1.0"),
     ("ce-id", "1"),
     ("ce-source", "/tracker"),
@@ -24,22 +27,21 @@ const CARD: &[(&str, &str)] = &[
 ];
 const CARD_DATA: &[u8] = br#"{"card":"T-1","column":"Doing"}"#;
 
-const SUNG: &[(&str, &str)] = &[
+const SUNG: Pairs = &[
     ("ce-specversion", "1.0"),
     ("ce-id", "1"),
     ("ce-source", "/choir"),
     ("ce-type", "com.example.sung"),
 ];
 
-fn message(parts: &[&[(&str, &str)]], bytes: &[u8]) -> Result<Fact, Misfit> {
+fn message(parts: Parts<'_>, bytes: &[u8]) -> Result<Fact, Misfit> {
     parse_message(&headers(&parts.concat()), bytes, now())
 }
 
 fn sung(extra: &[(&str, &str)], bytes: &[u8]) -> Result<Value, Misfit> {
-    match message(&[SUNG, extra], bytes)?.report {
-        Report::Foreign(foreign) => Ok(foreign.data),
-        other => panic!("{other:?}"),
-    }
+    let fact = message(&[SUNG, extra], bytes)?;
+    let Report::Foreign(foreign) = fact.report else { panic!("{fact:?}") };
+    Ok(foreign.data)
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn values_are_unquoted_and_percent_decoded_once() {
 #[test]
 fn what_is_no_message_says_what_and_where() {
     let whole = |length: usize| vec![b' '; length];
-    let cases: &[(&[&[(&str, &str)]], &[u8], &str, &str)] = &[
+    let cases: &[(Parts<'_>, &[u8], &str, &str)] = &[
         (&[CARD], br#"{"card":"T-1","col"#, "the payload is not JSON", "line 1, column 18"),
         (&[CARD], b"", "`data` is `null`", "data"),
         (&[&[("content-type", "application/json")]], b"", "the event is not JSON", "line 1"),
