@@ -89,6 +89,7 @@ fn entry(fact: &[u8], size: usize) -> anyhow::Result<NewEntry> {
         sequence: fact.sequence.as_deref().map(normal_sequence),
         historical: fact.historical,
         digest: Some(fact.digest),
+        cdevent: fact.cdevent,
         ..Meta::new(id, fact.source, fact.time)
     };
     let stream = StreamName::new(STREAM);

@@ -14,6 +14,8 @@ pub enum Event {
     PipelineReported(PipelineReported),
     /// `dev.takt.deployment.reported.v1`, on `env.<id>`
     DeploymentReported(DeploymentReported),
+    /// `dev.takt.service.reported.v1`, on `env.<id>`
+    ServiceReported(ServiceReported),
     /// `dev.takt.environment.reported.v1`, on `env.<id>`
     EnvironmentReported(EnvironmentReported),
     /// `dev.takt.incident.reported.v1`, on `incident.<id>`
@@ -46,7 +48,10 @@ impl Outcome {
 pub struct PipelineReported {
     /// The run.
     pub run: RunId,
-    /// The pipeline's name.
+    /// Who keeps the run, where it is not who reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SmolStr>,
+    /// The pipeline's name; empty where a report of one stage does not tell it.
     pub pipeline: SmolStr,
     /// The stage, if the report is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +109,27 @@ pub struct DeploymentReported {
     pub rollback: bool,
 }
 
+/// What became of a service, beside its deployments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// Its users can reach it.
+    Published,
+    /// It is gone from the environment.
+    Removed,
+}
+
+/// A service in an environment as its source saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceReported {
+    /// The service.
+    pub service: SmolStr,
+    /// Where.
+    pub environment: EnvironmentId,
+    /// What became of it.
+    pub state: ServiceState,
+}
+
 /// An environment as its source saw it; the data of `dev.takt.report.environment.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentReported {
@@ -132,6 +158,9 @@ pub enum IncidentState {
 pub struct IncidentReported {
     /// The incident.
     pub incident: IncidentId,
+    /// Who keeps the incident, where it is not who reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SmolStr>,
     /// Whether it is there or over.
     pub state: IncidentState,
     /// Where.

@@ -145,6 +145,8 @@ pub struct Meta {
     pub historical: bool,
     /// Digest of the fact or command behind it, on the first event of each; see takt-events.
     pub digest: Option<SmolStr>,
+    /// The JSON text of the CDEvent that this event was made of, if it was, as it came.
+    pub cdevent: Option<Box<str>>,
 }
 
 impl Meta {
@@ -163,6 +165,7 @@ impl Meta {
             traceparent: None,
             historical: false,
             digest: None,
+            cdevent: None,
         }
     }
 

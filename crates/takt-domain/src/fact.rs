@@ -28,6 +28,8 @@ pub struct Fact {
     pub traceparent: Option<SmolStr>,
     /// Imported history.
     pub historical: bool,
+    /// The JSON text of the CDEvent that the report was made of, if it was.
+    pub cdevent: Option<Box<str>>,
     /// What is reported.
     pub report: Report,
 }
@@ -43,10 +45,14 @@ pub enum Report {
     Change(change::Reported),
     /// Test results.
     Test(testing::Reported),
+    /// A run of a test suite or a test case.
+    TestRun(testing::RunReported),
     /// A pipeline run.
     Pipeline(deployment::PipelineReported),
     /// A deployment.
     Deployment(deployment::DeploymentReported),
+    /// What became of a service.
+    Service(deployment::ServiceReported),
     /// An environment.
     Environment(deployment::EnvironmentReported),
     /// An incident.
@@ -71,6 +77,12 @@ impl Report {
                 Event::Change(change::Event::Reported(change)),
             ),
             Self::Test(test) => (Aggregate::Tests, Event::Testing(testing::Event::Reported(test))),
+            Self::TestRun(run) => {
+                (Aggregate::Tests, Event::Testing(testing::Event::RunReported(run)))
+            }
+            Self::Service(it) => {
+                (Aggregate::Env(it.environment.clone()), Event::Deployment(D::ServiceReported(it)))
+            }
             Self::Pipeline(run) => {
                 (Aggregate::Run(run.run.clone()), Event::Deployment(D::PipelineReported(run)))
             }

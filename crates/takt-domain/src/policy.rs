@@ -67,6 +67,7 @@ pub fn react(
     match (&recorded.event, board) {
         (Event::Board(event), Some(board)) => told.by_board(board, before, event),
         (Event::Testing(testing::Event::Reported(it)), _) => told.by_tests(it),
+        (Event::Testing(testing::Event::RunReported(it)), _) => told.by_test_run(it),
         (Event::Deployment(event), _) => told.by_deployment(event),
         (
             Event::Board(_)
@@ -89,6 +90,7 @@ pub fn ends(recorded: &Recorded) -> Vec<Ended> {
     let told = Told { recorded };
     match &recorded.event {
         Event::Testing(testing::Event::Reported(report)) => told.suite_ends(report),
+        Event::Testing(testing::Event::RunReported(it)) => told.run_end(it).into_iter().collect(),
         Event::Deployment(event) => told.end(event).into_iter().collect(),
         Event::Board(_)
         | Event::Stream(_)
@@ -250,18 +252,47 @@ impl Told<'_> {
         suites.map(ended).collect()
     }
 
+    fn by_test_run(&self, run: &testing::RunReported) -> Vec<Intent> {
+        let Some(Ended { part, green, .. }) = self.run_end(run) else { return vec![] };
+        let source = run.source.as_ref().unwrap_or(&self.recorded.meta.source);
+        let cause = self.cause(CauseKind::Test, source, run.root().as_str());
+        if green {
+            return vec![self.rerun(cause, part.name)];
+        }
+        let what = match (&run.case, &run.suite) {
+            (Some(case), _) => format!("test case `{case}`"),
+            (None, Some(suite)) => format!("test suite `{suite}`"),
+            (None, None) => "a test suite".to_owned(),
+        };
+        let summary = format!("{what} failed, run `{}`", run.run);
+        let cleared_by = ClearedBy { name: part.name, parts: vec![part.part] };
+        let stage = run.level.map(|level| level.name().into());
+        vec![self.stop(cause, stage, summary, Some(cleared_by))]
+    }
+
+    fn run_end(&self, run: &testing::RunReported) -> Option<Ended> {
+        let (name, part) = run.name_and_part();
+        let part = Part { kind: CauseKind::Test, name, part };
+        let end = End { at: self.recorded.meta.time, run: SmolStr::default() };
+        Some(Ended { part, end, green: ended_well(Some(run.outcome))? })
+    }
+
     fn by_deployment(&self, event: &deployment::Event) -> Vec<Intent> {
         use deployment::Event as E;
         let source = &self.recorded.meta.source;
         let (cause, stage, summary) = match event {
             E::PipelineReported(run) => (
-                self.cause(CauseKind::Pipeline, source, run.run.as_str()),
+                self.cause(
+                    CauseKind::Pipeline,
+                    run.source.as_ref().unwrap_or(source),
+                    run.run.as_str(),
+                ),
                 run.stage.clone(),
-                format!("pipeline `{}` failed, run `{}`", run.pipeline, run.run),
+                pipeline_failed(run),
             ),
             E::DeploymentReported(it) if it.rollback => {
-                let cause = self.cause(CauseKind::Rollback, source, &it.deployment);
-                let what = format!("deployment `{}` to `{}`", it.deployment, it.environment);
+                let (root, what) = rolled_back_of(it);
+                let cause = self.cause(CauseKind::Rollback, source, &root);
                 let summary = format!("{what} {}", rolled_back(it.outcome));
                 return vec![self.stop(cause, None, summary, None)];
             }
@@ -271,7 +302,11 @@ impl Told<'_> {
                 format!("deployment `{}` to `{}` failed", it.deployment, it.environment),
             ),
             E::IncidentReported(it) => (
-                self.cause(CauseKind::Incident, source, it.incident.as_str()),
+                self.cause(
+                    CauseKind::Incident,
+                    it.source.as_ref().unwrap_or(source),
+                    it.incident.as_str(),
+                ),
                 None,
                 format!(
                     "incident `{}`: {}",
@@ -279,7 +314,7 @@ impl Told<'_> {
                     it.description.as_deref().unwrap_or_default()
                 ),
             ),
-            E::EnvironmentReported(_) => return vec![],
+            E::EnvironmentReported(_) | E::ServiceReported(_) => return vec![],
         };
         let Some(Ended { part, green, .. }) = self.end(event) else { return vec![] };
         if green {
@@ -305,10 +340,10 @@ impl Told<'_> {
             }
             E::IncidentReported(it) => {
                 let green = it.state == deployment::IncidentState::Resolved;
-                let source = self.recorded.meta.source.clone();
+                let source = it.source.as_ref().unwrap_or(&self.recorded.meta.source).clone();
                 (CauseKind::Incident, it.incident.as_str().into(), Some(source), green)
             }
-            E::EnvironmentReported(_) => return None,
+            E::EnvironmentReported(_) | E::ServiceReported(_) => return None,
         };
         let part = Part { kind, name, part: part.unwrap_or_default() };
         let end = End { at: self.recorded.meta.time, run: SmolStr::default() };
@@ -356,6 +391,28 @@ impl Told<'_> {
     fn clear(&self, cause: Cause) -> Intent {
         let event = self.recorded.meta.id.to_smolstr();
         Intent::Clear { event, cause, at: self.recorded.meta.time }
+    }
+}
+
+fn pipeline_failed(run: &deployment::PipelineReported) -> String {
+    let (pipeline, run_id) = (&run.pipeline, &run.run);
+    match &run.stage {
+        Some(task) if pipeline.is_empty() => format!("task `{task}` failed, run `{run_id}`"),
+        Some(_) | None => format!("pipeline `{pipeline}` failed, run `{run_id}`"),
+    }
+}
+
+/// What was rolled back: a service where it is named, so that a second try is the same trouble.
+fn rolled_back_of(it: &deployment::DeploymentReported) -> (String, String) {
+    let environment = &it.environment;
+    match &it.service {
+        Some(service) => {
+            (format!("{service}@{environment}"), format!("service `{service}` in `{environment}`"))
+        }
+        None => (
+            it.deployment.to_string(),
+            format!("deployment `{}` to `{environment}`", it.deployment),
+        ),
     }
 }
 

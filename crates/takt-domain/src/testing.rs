@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
-use crate::ids::RunId;
+use crate::deployment::Outcome;
+use crate::ids::{EnvironmentId, RunId};
 use crate::time::Span;
 
 /// What happened on the `tests` aggregate.
@@ -13,6 +14,8 @@ use crate::time::Span;
 pub enum Event {
     /// `dev.takt.tests.reported.v1`
     Reported(Reported),
+    /// `dev.takt.tests.run_reported.v1`
+    RunReported(RunReported),
 }
 
 /// At which level a test looks.
@@ -96,6 +99,54 @@ pub struct Reported {
     #[serde(default)]
     pub cases: Vec<Case>,
 }
+
+/// A run of one test suite or test case as its source saw it, without what ran within.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReported {
+    /// The run.
+    pub run: RunId,
+    /// The suite's run that a case's run is a part of, if it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite_run: Option<RunId>,
+    /// Who keeps the run, or the suite's run if that is named, where it is not who reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SmolStr>,
+    /// The suite; absent where a case's report does not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<SmolStr>,
+    /// The case; absent where the whole suite ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<SmolStr>,
+    /// The level, if the source says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+    /// Where it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentId>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it said when it did not pass, cut at 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<SmolStr>,
+}
+
+impl RunReported {
+    /// The run that a failure is the failure of: the suite's, if it is named.
+    pub fn root(&self) -> &RunId {
+        self.suite_run.as_ref().unwrap_or(&self.run)
+    }
+
+    /// What a later success is matched by: the suite, and the case within; of a case whose suite
+    /// is not named the case alone.
+    pub(crate) fn name_and_part(&self) -> (SmolStr, SmolStr) {
+        let suite = || self.suite.as_ref().map(|suite| format_smolstr!("{SUITE}{suite}"));
+        let case = self.case.as_ref().map(|case| format_smolstr!("case/{case}"));
+        (suite().unwrap_or_default(), case.unwrap_or_default())
+    }
+}
+
+/// What the name of a suite begins with where successes are matched, so that it is no level's.
+pub(crate) const SUITE: &str = "suite/";
 
 impl Reported {
     /// The suites that ended well, and those with a test that failed or errored. A suite in which

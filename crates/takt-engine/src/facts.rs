@@ -263,6 +263,7 @@ fn draft(fact: Fact, id: EventId, now: Time) -> Draft {
         traceparent: fact.traceparent,
         historical: fact.historical,
         digest: Some(fact.digest),
+        cdevent: fact.cdevent,
     };
     let (aggregate, event) = fact.report.into_event();
     Draft { aggregate, meta, event }

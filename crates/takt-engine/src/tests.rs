@@ -102,6 +102,7 @@ fn parse(bytes: &[u8], _now: Time) -> Result<Fact, Misfit> {
         correlation: None,
         traceparent: None,
         historical: id.starts_with('h'),
+        cdevent: None,
         report,
     })
 }

@@ -1,10 +1,33 @@
 //! The dictionary of the log: one row per type of event.
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use takt_domain::event::Unknown;
 use takt_domain::{Event, andon, board, change, deployment, stream, system, testing};
 
 use crate::envelope::{DecodeError, shown};
+
+/// Data with the CDEvent it was made of.
+#[derive(Serialize)]
+struct Made<'a, T> {
+    #[serde(flatten)]
+    data: &'a T,
+    cdevent: &'a RawValue,
+}
+
+/// The CDEvent that an event with this data was made of, as it came.
+pub(crate) fn cdevent_of(event: &Event, data: &str) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Original<'a> {
+        #[serde(borrow)]
+        cdevent: &'a RawValue,
+    }
+    let made = matches!(event, Event::Testing(_) | Event::Change(_) | Event::Deployment(_));
+    if !made || !data.contains("\"cdevent\"") {
+        return None;
+    }
+    serde_json::from_str::<Original<'_>>(data).ok().map(|it| it.cdevent.get().into())
+}
 
 macro_rules! dictionary {
     ($($kind:literal => $context:ident $module:ident::$variant:ident;)*) => {
@@ -19,10 +42,17 @@ macro_rules! dictionary {
             }
         }
 
-        /// The event's data as JSON.
-        pub(crate) fn data_of(event: &Event) -> serde_json::Result<Box<RawValue>> {
+        /// The event's data as JSON, with the CDEvent it was made of among its fields.
+        pub(crate) fn data_of(
+            event: &Event,
+            cdevent: Option<&str>,
+        ) -> serde_json::Result<Box<RawValue>> {
+            let cdevent = cdevent.and_then(|text| serde_json::from_str(text).ok());
             match event {
-                $(Event::$context($module::Event::$variant(data)) => to_raw_value(data),)*
+                $(Event::$context($module::Event::$variant(data)) => match cdevent {
+                    None => to_raw_value(data),
+                    Some(cdevent) => to_raw_value(&Made { data, cdevent }),
+                },)*
                 Event::Unknown(unknown) => RawValue::from_string(unknown.data.to_string()),
             }
         }
@@ -82,9 +112,11 @@ dictionary! {
     "dev.takt.andon.condition_cleared.v1" => Andon andon::ConditionCleared;
     "dev.takt.andon.resolved.v1" => Andon andon::Resolved;
     "dev.takt.tests.reported.v1" => Testing testing::Reported;
+    "dev.takt.tests.run_reported.v1" => Testing testing::RunReported;
     "dev.takt.change.reported.v1" => Change change::Reported;
     "dev.takt.pipeline.reported.v1" => Deployment deployment::PipelineReported;
     "dev.takt.deployment.reported.v1" => Deployment deployment::DeploymentReported;
+    "dev.takt.service.reported.v1" => Deployment deployment::ServiceReported;
     "dev.takt.environment.reported.v1" => Deployment deployment::EnvironmentReported;
     "dev.takt.incident.reported.v1" => Deployment deployment::IncidentReported;
     "dev.takt.foreign.recorded.v1" => System system::ForeignRecorded;

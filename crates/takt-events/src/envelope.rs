@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use takt_domain::event::normal_sequence;
 use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time};
 
-use crate::dictionary::{data_of, read, type_of};
+use crate::dictionary::{cdevent_of, data_of, read, type_of};
 
 /// Why bytes are not an event of the log, or why an event of a known type is not understood.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +117,7 @@ pub fn encode(stream: &StreamName, aggregate: &Aggregate, meta: &Meta, event: &E
         traceparent: some(&meta.traceparent),
         takthistorical: meta.historical,
         taktdigest: some(&meta.digest),
-        data: Cow::Owned(data_of(event).expect("an event's data is JSON")),
+        data: Cow::Owned(data_of(event, meta.cdevent.as_deref()).expect("an event's data is JSON")),
     };
     serde_json::to_vec(&envelope).expect("an envelope is JSON")
 }
@@ -131,11 +131,11 @@ pub fn decode(seq: u64, bytes: &[u8]) -> Result<Recorded, DecodeError> {
     let envelope: Envelope<'_> =
         serde_json::from_slice(bytes).map_err(|error| misread(bytes, error))?;
     let some = |text: Option<Cow<'_, str>>| text.map(SmolStr::new);
+    let event = read(&envelope.kind, envelope.data.get());
     Ok(Recorded {
         seq,
         stream: StreamName::new(&*envelope.taktstream),
         aggregate: Aggregate::parse(&envelope.taktaggregate),
-        event: read(&envelope.kind, envelope.data.get()),
         meta: Meta {
             id: envelope.id,
             source: SmolStr::new(envelope.source),
@@ -149,7 +149,9 @@ pub fn decode(seq: u64, bytes: &[u8]) -> Result<Recorded, DecodeError> {
             traceparent: some(envelope.traceparent),
             historical: envelope.takthistorical,
             digest: some(envelope.taktdigest),
+            cdevent: cdevent_of(&event, envelope.data.get()),
         },
+        event,
     })
 }
 

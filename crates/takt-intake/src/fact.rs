@@ -13,7 +13,7 @@ use takt_domain::text;
 use takt_domain::time::Span;
 use takt_events::content_digest;
 
-use crate::{nesting, report};
+use crate::{cdevent, nesting, report};
 
 /// The largest fact, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -63,6 +63,10 @@ pub(crate) fn shown(value: &Value) -> String {
 /// Bytes that are too many, too deep, no JSON or no event say what, where, and the remedy.
 pub fn parse(bytes: &[u8], now: Time) -> Result<Fact, Misfit> {
     let value = read(bytes)?;
+    // Numbers such as `1E15` are longer as Takt writes them.
+    if bytes.len() > MAX_BYTES / 4 {
+        sized(value.to_string().len())?;
+    }
     let Value::Object(event) = value else {
         return Err(Misfit::new(
             format!("`{}` is not an event", shown(&value)),
@@ -74,7 +78,7 @@ pub fn parse(bytes: &[u8], now: Time) -> Result<Fact, Misfit> {
         return cloud_event(&event, now);
     }
     if event.get("context").is_some_and(|context| context.get("type").is_some()) {
-        return cd_event(event, now);
+        return cdevent::read(event, "", now);
     }
     Err(Misfit::new(
         "the object is neither a CloudEvent nor a CDEvent",
@@ -131,6 +135,9 @@ fn cloud_event(event: &Map<String, Value>, now: Time) -> Result<Fact, Misfit> {
     }
     let (id, source, kind) =
         (text(event, "", "id")?, text(event, "", "source")?, text(event, "", "type")?);
+    if cdevent::is_type(kind) {
+        return wrapped(event, now);
+    }
     let subject = optional(event, "subject")?;
     let time = optional(event, "time")?.map(|it| instant(it, "time", now)).transpose()?;
     let data = event.get("data").unwrap_or(&Value::Null);
@@ -162,35 +169,32 @@ fn cloud_event(event: &Map<String, Value>, now: Time) -> Result<Fact, Misfit> {
         correlation: optional(event, "correlationid")?.map(SmolStr::new),
         traceparent: optional(event, "traceparent")?.map(SmolStr::new),
         historical,
+        cdevent: None,
         report,
     })
 }
 
-fn cd_event(event: Map<String, Value>, now: Time) -> Result<Fact, Misfit> {
-    let none = Map::new();
-    let part = |name: &str| event.get(name).and_then(Value::as_object).unwrap_or(&none);
-    let (context, subject) = (part("context"), part("subject"));
-    let id: SmolStr = text(context, "context.", "id")?.into();
-    let source: SmolStr = text(context, "context.", "source")?.into();
-    let kind: SmolStr = text(context, "context.", "type")?.into();
-    let time = instant(text(context, "context.", "timestamp")?, "context.timestamp", now)?;
-    let subject: SmolStr = text(subject, "subject.", "id")?.into();
-    let whole = Value::Object(event);
+/// A CDEvent in a CloudEvent: the CDEvent is the fact, whatever the attributes around it say; only
+/// what a CDEvent has no room for is taken from them.
+fn wrapped(event: &Map<String, Value>, now: Time) -> Result<Fact, Misfit> {
+    let Some(Value::Object(data)) = event.get("data") else {
+        return Err(Misfit::new(
+            "the data of a CDEvent is not a JSON object",
+            "data",
+            "send the whole CDEvent, with `context` and `subject`, as the data",
+        ));
+    };
+    let fact = cdevent::read(data.clone(), "data.", now)?;
     Ok(Fact {
-        digest: content_digest(&kind, &subject, time, &whole),
-        report: foreign(&kind, &id, whole),
-        source,
-        id,
-        subject,
-        time,
-        sequence: None,
-        correlation: None,
-        traceparent: None,
-        historical: false,
+        sequence: sequence(event)?,
+        correlation: optional(event, "correlationid")?.map(SmolStr::new).or(fact.correlation),
+        traceparent: optional(event, "traceparent")?.map(SmolStr::new),
+        historical: historical(event)?,
+        ..fact
     })
 }
 
-fn foreign(kind: &str, id: &str, data: Value) -> Report {
+pub(crate) fn foreign(kind: &str, id: &str, data: Value) -> Report {
     Report::Foreign(ForeignRecorded { kind: kind.into(), fact_id: id.into(), data })
 }
 
@@ -202,12 +206,16 @@ fn foreign_data(event: &Map<String, Value>) -> Value {
     }
 }
 
-fn missing(place: &str, remedy: &str) -> Misfit {
+pub(crate) fn missing(place: &str, remedy: &str) -> Misfit {
     Misfit::new(format!("`{place}` is missing"), place, remedy)
 }
 
 /// An attribute that must be a text with something in it.
-fn text<'a>(fields: &'a Map<String, Value>, path: &str, name: &str) -> Result<&'a str, Misfit> {
+pub(crate) fn text<'a>(
+    fields: &'a Map<String, Value>,
+    path: &str,
+    name: &str,
+) -> Result<&'a str, Misfit> {
     let place = format!("{path}{name}");
     match fields.get(name) {
         None | Some(Value::Null) => Err(missing(&place, "add it as a text")),
@@ -215,7 +223,7 @@ fn text<'a>(fields: &'a Map<String, Value>, path: &str, name: &str) -> Result<&'
     }
 }
 
-fn filled<'a>(value: &'a Value, place: &str) -> Result<&'a str, Misfit> {
+pub(crate) fn filled<'a>(value: &'a Value, place: &str) -> Result<&'a str, Misfit> {
     match value.as_str() {
         Some("") => Err(Misfit::new(format!("`{place}` is empty"), place, "give it a value")),
         Some(text) => Ok(text),
@@ -231,7 +239,7 @@ fn optional<'a>(event: &'a Map<String, Value>, name: &str) -> Result<Option<&'a 
     event.get(name).filter(|value| !value.is_null()).map(|value| filled(value, name)).transpose()
 }
 
-fn instant(value: &str, place: &str, now: Time) -> Result<Time, Misfit> {
+pub(crate) fn instant(value: &str, place: &str, now: Time) -> Result<Time, Misfit> {
     let time: Time = value.parse().map_err(|error: takt_domain::time::TimeError| {
         Misfit::new(error.to_string(), place, "write it like `2026-07-01T12:00:00Z`")
     })?;

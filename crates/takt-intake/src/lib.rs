@@ -1,5 +1,6 @@
 //! From the world's formats to facts: CloudEvents, CDEvents, JUnit XML, XES, CSV.
 
+mod cdevent;
 mod emit;
 mod fact;
 pub mod junit;

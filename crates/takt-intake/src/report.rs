@@ -169,7 +169,7 @@ impl Fields<'_> {
     }
 }
 
-fn checked<T>(
+pub(crate) fn checked<T>(
     value: &Value,
     place: &str,
     parse: fn(&str) -> Result<T, IdError>,

@@ -113,6 +113,8 @@ impl Fold<'_> {
             Event::Board(event) => self.board(event),
             Event::Andon(event) => self.andon(event),
             Event::Testing(testing::Event::Reported(event)) => self.tests(event),
+            // As with runs of pipelines: its meaning for the line comes out of `react`.
+            Event::Testing(testing::Event::RunReported(_)) => {}
             Event::Change(change::Event::Reported(event)) => self.change(event, is_first),
             Event::Deployment(event) => self.deployment(event),
             Event::System(event) => self.system(event),
@@ -195,6 +197,7 @@ impl Fold<'_> {
             // Their meaning for the line comes out of `react`; nothing is asked of them yet.
             deployment::Event::PipelineReported(_)
             | deployment::Event::EnvironmentReported(_)
+            | deployment::Event::ServiceReported(_)
             | deployment::Event::IncidentReported(_) => {}
         }
     }

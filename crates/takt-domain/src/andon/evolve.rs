@@ -78,7 +78,10 @@ pub(super) fn opened(pulled: &Pulled, unattended_since: Time) -> Alert {
 /// Notes what has to end well after an instant, for the condition to be cleared.
 pub(super) fn broke(alert: &mut Alert, cleared_by: Option<&ClearedBy>, at: Time) {
     let Some(cleared_by) = cleared_by else { return };
-    alert.name = cleared_by.name.clone();
+    // A task's run does not say of which pipeline it is, nor a case's run of which suite.
+    if !cleared_by.name.is_empty() {
+        alert.name = cleared_by.name.clone();
+    }
     for part in &cleared_by.parts {
         let last = alert.parts.entry(part.clone()).or_insert(at);
         *last = at.max(*last);

@@ -6,15 +6,17 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{Alert, CauseKind};
+use crate::testing::SUITE;
 use crate::time::Time;
 
 /// What a later success is matched by, to clear the condition behind an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClearedBy {
-    /// The level of tests, the pipeline, the environment or the incident.
+    /// The level of tests, the suite, the pipeline, the environment or the incident; empty where a
+    /// part does not tell of what it is one.
     pub name: SmolStr,
-    /// What broke of it: suites, stages, services, or the incident's source; an empty text for a
-    /// part without a name, and for the whole run of a pipeline.
+    /// What broke of it: suites, cases, stages, services, or the incident's source; an empty text
+    /// for a part without a name, and for the whole run of a pipeline or a suite.
     pub parts: Vec<SmolStr>,
 }
 
@@ -110,7 +112,9 @@ impl Reruns {
             let part = Part { kind, name: alert.name.clone(), part: part.clone() };
             self.ends.get(&part).is_some_and(|ends| ends.is_green_after(broken))
         };
-        // A whole pipeline that ends well has passed all its stages.
-        after(part) || (kind == CauseKind::Pipeline && after(&SmolStr::default()))
+        // A whole pipeline that ends well has passed all its stages, and a suite all its cases.
+        let is_suite = kind == CauseKind::Test && alert.name.starts_with(SUITE);
+        let has_whole = kind == CauseKind::Pipeline || is_suite;
+        after(part) || (has_whole && after(&SmolStr::default()))
     }
 }

@@ -10,7 +10,7 @@ use crate::deployment::{DeploymentReported, IncidentReported, IncidentState, Pip
 use crate::event::{Aggregate, Meta};
 use crate::ids::EventId;
 use crate::rejection::Asked;
-use crate::testing::{Case, CaseOutcome, Level, Reported};
+use crate::testing::{Case, CaseOutcome, Level, Reported, RunReported};
 
 fn at(second: i64) -> Time {
     Time::EPOCH + Span::from_secs(second)
@@ -37,12 +37,54 @@ fn suites(run: &str, commit: &str, suites: &[(&str, bool)]) -> Event {
 fn pipeline(run: &str, stage: Option<&str>, outcome: Outcome) -> Event {
     Event::Deployment(deployment::Event::PipelineReported(PipelineReported {
         run: run.into(),
+        source: None,
         pipeline: "main".into(),
         stage: stage.map(Into::into),
         commit: None,
         outcome: Some(outcome),
         link: None,
     }))
+}
+
+/// A task of a run, of which it does not tell the pipeline.
+fn task(run: &str, name: &str, outcome: Outcome) -> Event {
+    Event::Deployment(deployment::Event::PipelineReported(PipelineReported {
+        run: run.into(),
+        source: None,
+        pipeline: SmolStr::default(),
+        stage: Some(name.into()),
+        commit: None,
+        outcome: Some(outcome),
+        link: None,
+    }))
+}
+
+fn one_run(run: RunReported) -> Event {
+    Event::Testing(testing::Event::RunReported(run))
+}
+
+fn suite_run(run: &str, suite: &str, outcome: Outcome) -> RunReported {
+    RunReported {
+        run: run.into(),
+        suite_run: None,
+        source: None,
+        suite: Some(suite.into()),
+        case: None,
+        level: None,
+        environment: None,
+        outcome,
+        reason: None,
+    }
+}
+
+fn case_run(run: &str, suite_run_: Option<&str>, case: &str, outcome: Outcome) -> RunReported {
+    RunReported {
+        suite_run: suite_run_.map(Into::into),
+        suite: None,
+        case: Some(case.into()),
+        level: Some(Level::Unit),
+        ..suite_run(run, "", outcome)
+    }
 }
 
 fn deployed(id: &str, environment: &str, service: &str, outcome: Outcome) -> Event {
@@ -62,6 +104,7 @@ fn deployed(id: &str, environment: &str, service: &str, outcome: Outcome) -> Eve
 fn incident(state: IncidentState) -> Event {
     Event::Deployment(deployment::Event::IncidentReported(IncidentReported {
         incident: "i-3".into(),
+        source: None,
         state,
         environment: None,
         description: None,
@@ -121,6 +164,58 @@ fn a_green_run_of_the_same_suites_on_another_commit_clears_and_resolves_nothing(
     check(&[red.clone(), other], &[("acceptance/c1", false)]);
     let older = (9, suites("r2", "c2", &[("invoice", true)]));
     check(&[red, older], &[("acceptance/c1", false)]);
+}
+
+#[test]
+fn a_task_joins_the_run_it_is_a_part_of_and_a_green_run_ends_both() {
+    let red_task = (10, task("r-1", "unit", Outcome::Failure));
+    let red_run = (11, pipeline("r-1", None, Outcome::Failure));
+    let both = [red_task.clone(), red_run.clone()];
+    check(&both, &[("r-1", false)]);
+    let green = (20, pipeline("r-2", None, Outcome::Success));
+    check(&[red_task.clone(), red_run, green.clone()], &[("r-1", true)]);
+    // A task of which no pipeline is known is only matched by itself.
+    check(&[red_task.clone(), green], &[("r-1", false)]);
+    check(&[red_task.clone(), (20, task("r-2", "unit", Outcome::Success))], &[("r-1", true)]);
+    check(&[red_task, (20, task("r-2", "lint", Outcome::Success))], &[("r-1", false)]);
+}
+
+#[test]
+fn a_case_joins_its_suite_and_a_green_suite_ends_both() {
+    use Outcome::{Cancel, Error, Failure, Success};
+    let red_case = (10, one_run(case_run("c-1", Some("s-1"), "pays", Failure)));
+    let red_suite = (11, one_run(suite_run("s-1", "checkout", Error)));
+    let both = [red_case.clone(), red_suite.clone()];
+    check(&both, &[("s-1", false)]);
+    let green = (20, one_run(suite_run("s-2", "checkout", Success)));
+    check(&[red_case.clone(), red_suite.clone(), green], &[("s-1", true)]);
+    let other = (20, one_run(suite_run("s-2", "search", Success)));
+    check(&[red_case.clone(), red_suite.clone(), other], &[("s-1", false)]);
+    let cancelled = (20, one_run(suite_run("s-2", "checkout", Cancel)));
+    check(&[red_case.clone(), red_suite, cancelled], &[("s-1", false)]);
+    let green_case = (20, one_run(case_run("c-2", Some("s-2"), "pays", Success)));
+    check(&[red_case, green_case], &[("s-1", true)]);
+    let alone = (10, one_run(case_run("c-1", None, "pays", Failure)));
+    let other_case = (20, one_run(case_run("c-2", None, "searches", Success)));
+    check(&[alone, other_case], &[("c-1", false)]);
+}
+
+#[test]
+fn a_suite_named_as_a_level_is_not_that_level() {
+    let red = (10, one_run(suite_run("s-1", "acceptance", Outcome::Failure)));
+    let green = (20, suites("r2", "c2", &[("", true)]));
+    check(&[red, green], &[("s-1", false)]);
+}
+
+#[test]
+fn a_root_is_its_keepers_whoever_reports_it() {
+    let run = pipeline("r-1", None, Outcome::Failure);
+    let Event::Deployment(deployment::Event::PipelineReported(run)) = run else { panic!() };
+    let kept = PipelineReported { source: Some("urn:tekton".into()), ..run };
+    let kept = Event::Deployment(deployment::Event::PipelineReported(kept));
+    let open = line(&[(10, kept), (11, pipeline("r-1", None, Outcome::Failure))]).open;
+    let sources: Vec<_> = open.values().map(|alert| alert.cause.source.as_str()).collect();
+    assert_eq!(sources, ["urn:tekton", "urn:ci"]);
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn deployment(event: deployment::Event) -> Recorded {
 fn run(outcome: Option<Outcome>) -> Recorded {
     deployment(deployment::Event::PipelineReported(deployment::PipelineReported {
         run: "77".into(),
+        source: None,
         pipeline: "main".into(),
         stage: None,
         commit: None,
@@ -96,6 +97,30 @@ fn a_rollback_pulls_whatever_its_outcome() {
     }
     assert_eq!(follows(&reported(false, Some(Outcome::Failure))), ["+Deployment d-5"]);
     assert_eq!(follows(&reported(false, Some(Outcome::Success))), ["~Deployment prod"]);
+}
+
+#[test]
+fn a_service_that_is_rolled_back_again_is_the_same_trouble() {
+    let rolled_back = |deployment: &str| {
+        let told = deployment::DeploymentReported {
+            deployment: deployment.into(),
+            environment: "prod".into(),
+            class: None,
+            service: Some("shop".into()),
+            artifact: None,
+            commit: None,
+            changes: Default::default(),
+            outcome: Some(Outcome::Success),
+            rollback: true,
+        };
+        self::deployment(deployment::Event::DeploymentReported(told))
+    };
+    for deployment in ["d-5", "d-6"] {
+        assert_eq!(follows(&rolled_back(deployment)), ["+Rollback shop@prod"]);
+        let told = react(None, None, &rolled_back(deployment));
+        let [Intent::Pull { trigger, .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(trigger.summary, "service `shop` in `prod` was rolled back");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn recorded(seq: u64, id: u128, at: i64, aggregate: Aggregate, event: Event) -> 
         traceparent: None,
         historical: false,
         digest: None,
+        cdevent: None,
     };
     Recorded { seq, stream: "shop".into(), aggregate, meta, event }
 }

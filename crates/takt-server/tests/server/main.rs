@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail the test by panicking")]
 
+mod cdevents;
 mod dead_letters;
 mod hostile;
 mod operator;
