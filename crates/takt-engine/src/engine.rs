@@ -99,7 +99,7 @@ pub(crate) struct Shared {
     /// Cancelled when no more calls are taken.
     pub(crate) token: CancellationToken,
     /// The tasks that write to the log; they end first.
-    writers: TaskTracker,
+    pub(crate) writers: TaskTracker,
     /// Cancelled when the last writer has ended.
     pub(crate) done: CancellationToken,
     /// The tasks that follow the log.

@@ -4,6 +4,7 @@
 //! - `fold`: follows the log and keeps the read side up to date
 //! - `mailbox`: one per value stream; everything that writes to a stream passes through it in order
 //! - `commands`, `facts`, `reactions`: what a mailbox does with what it is handed
+//! - `notices`: tells people outside of alerts
 //! - `save`: writes the read side behind, with its checkpoint
 
 mod clock;
@@ -13,6 +14,7 @@ mod error;
 mod facts;
 mod fold;
 mod mailbox;
+mod notices;
 mod reactions;
 mod save;
 #[cfg(test)]

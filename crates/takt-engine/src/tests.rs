@@ -21,6 +21,7 @@ mod answers;
 mod commands;
 mod due;
 mod line;
+mod notices;
 mod random;
 mod rebuild;
 mod total;

@@ -9,6 +9,7 @@ mod event_log;
 mod inbox;
 mod job_queue;
 mod lease;
+mod notifier;
 mod outbox;
 mod read_store;
 mod relay;
@@ -23,6 +24,7 @@ pub use event_log::{
 pub use inbox::{Inbox, InboxError, Incoming, Message};
 pub use job_queue::{Job, JobError, JobQueue};
 pub use lease::{Lease, LeaseError};
+pub use notifier::{Notice, Notifier, NotifyError};
 pub use outbox::{OutMessage, Outbox, OutboxError};
 pub use read_store::{Checkpoint, ReadStore, StoreError, Write};
 pub use relay::{Called, MOST_RELAYED_BYTES, Relay, RelayError, Serving};
