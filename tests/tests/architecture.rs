@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
         &["takt-testkit", "takt-embedded", "takt-store"],
     ),
     ("takt-embedded", &["takt-domain", "takt-events", "takt-ports"], &["takt-testkit"]),
+    ("takt-nats", &["takt-domain", "takt-events", "takt-ports"], &["takt-testkit"]),
     ("takt-store", &["takt-ports"], &["takt-testkit"]),
     ("takt-intake", &["takt-domain", "takt-events", "takt-ports"], &["takt-testkit"]),
     ("takt-proto", &["takt-domain", "takt-events", "takt-projections"], &["takt-testkit"]),
@@ -62,7 +63,11 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ),
     ("takt-cli", &["takt-proto", "takt-server", "takt-intake", "takt-bench"], &["takt-testkit"]),
     ("takt-testkit", &["takt-domain", "takt-events", "takt-ports"], &[]),
-    ("takt-tests", &[], &["takt-server", "takt-testkit"]),
+    (
+        "takt-tests",
+        &[],
+        &["takt-domain", "takt-events", "takt-nats", "takt-ports", "takt-server", "takt-testkit"],
+    ),
 ];
 
 /// Each kept outside crate and the crates that alone may name it.
@@ -86,6 +91,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("clap", &["takt-cli"]),
     ("indicatif", &["takt-cli"]),
     ("anstream", &["takt-cli"]),
+    ("async-nats", &["takt-nats", "takt-tests"]),
     ("quick-xml", &["takt-intake"]),
     ("csv", &["takt-intake"]),
 ];

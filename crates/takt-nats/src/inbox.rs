@@ -1,0 +1,224 @@
+//! The inbox on the stream `TAKT_IN`: what services publish to `takt.in.<stream>.>`.
+
+use std::collections::BTreeSet;
+
+use async_nats::jetstream::{self, Context};
+use async_trait::async_trait;
+use smol_str::SmolStr;
+use takt_domain::{StreamName, Time};
+use takt_ports::{Inbox, InboxError, Incoming, Message, stream_token};
+use tokio_stream::StreamExt as _;
+use uuid::Uuid;
+
+use crate::error::{Difference, OpenError};
+use crate::reading::{Following, Reading, read};
+use crate::streams::{keeping, made_or_checked};
+
+const NAME: &str = "TAKT_IN";
+const ID: &str = "takt-inbox-id";
+/// How much may wait in the inbox unless an operator says otherwise, in bytes.
+pub const MOST_INBOX_BYTES: i64 = 8 * 1024 * 1024 * 1024;
+
+/// What services publish, on JetStream.
+#[derive(Clone, Debug)]
+pub struct NatsInbox {
+    context: Context,
+    creation: Uuid,
+}
+
+impl NatsInbox {
+    /// Makes the stream, or checks the one that is there.
+    ///
+    /// # Errors
+    /// When it has other settings, or JetStream does not answer.
+    pub async fn open(
+        context: Context,
+        replicas: usize,
+        max_bytes: i64,
+    ) -> Result<Self, OpenError> {
+        let mut config = keeping(NAME, &["takt.in.>"], replicas);
+        config.max_bytes = max_bytes;
+        config.metadata.insert(ID.to_owned(), Uuid::new_v4().to_string());
+        let stream = made_or_checked(&context, config).await?;
+        let id = stream.cached_info().config.metadata.get(ID).cloned().unwrap_or_default();
+        let creation = id.parse().map_err(|_| OpenError::Differs {
+            stream: NAME.to_owned(),
+            differences: vec![Difference {
+                setting: format!("metadata.{ID}"),
+                is: id.chars().take(80).collect(),
+                must_be: "a UUID made with the stream".to_owned(),
+            }],
+        })?;
+        Ok(Self { context, creation })
+    }
+
+    fn reading(&self, token: &str, after: u64) -> Reading {
+        Reading { context: self.context.clone(), stream: NAME, filters: filters(token), after }
+    }
+
+    /// Asks whether the stream is still the one that was opened, and still holds what was read.
+    async fn check(&self, after: u64) -> Result<(), InboxError> {
+        let stream = self.context.get_stream(NAME).await.map_err(|error| unavailable(&error))?;
+        let info = stream.cached_info();
+        if info.config.metadata.get(ID).and_then(|id| id.parse().ok()) != Some(self.creation) {
+            return Err(unavailable(&format!(
+                "the stream `{NAME}` was made anew since it was opened; restart takt"
+            )));
+        }
+        let last = info.state.last_sequence;
+        if last < after {
+            return Err(unavailable(&format!(
+                "the stream `{NAME}` ends at {last}, but was taken in up to {after}: it lost \
+                 messages; have them published again after `nats stream purge {NAME} --seq {}`",
+                after.saturating_add(1)
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The subjects under one token.
+fn filters(token: &str) -> Vec<String> {
+    vec![format!("takt.in.{token}"), format!("takt.in.{token}.>")]
+}
+
+pub(crate) fn unavailable(reason: &(impl ToString + ?Sized)) -> InboxError {
+    InboxError { reason: reason.to_string().into() }
+}
+
+#[async_trait]
+impl Inbox for NatsInbox {
+    fn creation(&self) -> Uuid {
+        self.creation
+    }
+
+    fn follow(&self, stream: &StreamName, after: u64) -> Box<dyn Incoming> {
+        let reading = self.reading(&stream_token(stream), after);
+        Box::new(NatsIncoming { inbox: self.clone(), reading, following: None, kept: None })
+    }
+
+    async fn tokens(&self) -> Result<Vec<SmolStr>, InboxError> {
+        let stream = self.context.get_stream_no_info(NAME).await;
+        let stream = stream.map_err(|error| unavailable(&error))?;
+        let subjects = stream.info_builder().subjects("takt.in.>").fetch().await;
+        let mut subjects = subjects.map_err(|error| unavailable(&error))?;
+        let mut tokens = BTreeSet::new();
+        while let Some(subject) = subjects.next().await {
+            let (subject, _) = subject.map_err(|error| unavailable(&error))?;
+            tokens.extend(subject.split('.').nth(2).map(SmolStr::from));
+        }
+        Ok(tokens.into_iter().collect())
+    }
+
+    async fn read(
+        &self,
+        token: &str,
+        after: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Message>, InboxError> {
+        let read = read(&self.reading(token, after), max, max_bytes).await;
+        let read = read.map_err(|reason| unavailable(&reason))?;
+        read.into_iter().map(message).collect()
+    }
+
+    async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
+        let stream = self.context.get_stream_no_info(NAME).await;
+        let stream = stream.map_err(|error| unavailable(&error))?;
+        for filter in filters(token) {
+            // The server keeps the sequence that is named.
+            let purge = stream.purge().sequence(through.saturating_add(1)).filter(filter);
+            purge.await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(())
+    }
+}
+
+struct NatsIncoming {
+    inbox: NatsInbox,
+    reading: Reading,
+    following: Option<Following>,
+    /// Taken from the server, but too long for the batch before.
+    kept: Option<Message>,
+}
+
+#[async_trait]
+impl Incoming for NatsIncoming {
+    async fn next(&mut self, max: usize, max_bytes: usize) -> Result<Vec<Message>, InboxError> {
+        if self.kept.is_none() {
+            // Nothing is awaited after it is kept, so that it is not lost with the future.
+            self.kept = Some(self.one().await?);
+        }
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        while messages.len() < max.max(1) {
+            let Some(message) = self.here().await else { break };
+            bytes += message.bytes.len();
+            if bytes > max_bytes && !messages.is_empty() {
+                self.kept = Some(message);
+                break;
+            }
+            self.reading.after = message.seq;
+            messages.push(message);
+        }
+        Ok(messages)
+    }
+}
+
+impl NatsIncoming {
+    async fn one(&mut self) -> Result<Message, InboxError> {
+        if self.following.is_none() {
+            self.inbox.check(self.reading.after).await?;
+            let opened = Following::open(&self.reading).await;
+            self.following = Some(opened.map_err(|reason| unavailable(&reason))?);
+        }
+        let next = match &mut self.following {
+            Some(following) => following.next().await,
+            None => Err("it was not opened".to_owned()),
+        };
+        let next = next.map_err(|reason| unavailable(&reason)).and_then(message);
+        if next.is_err() {
+            self.following = None;
+        }
+        next
+    }
+
+    /// What has come already; never waits, so that nothing is lost with a future that is dropped.
+    async fn here(&mut self) -> Option<Message> {
+        if let Some(kept) = self.kept.take() {
+            return Some(kept);
+        }
+        match self.following.as_mut()?.next_here().await {
+            Ok(next) => next.and_then(|next| message(next).ok()),
+            Err(reason) => {
+                // It is followed anew from the last message that was returned.
+                tracing::debug!(%reason, "the inbox is followed anew");
+                self.following = None;
+                None
+            }
+        }
+    }
+}
+
+/// The client keeps the order of one header's values, not that between headers; so names are in
+/// alphabetical order, which makes a message the same whenever it is read.
+fn message(message: jetstream::Message) -> Result<Message, InboxError> {
+    let info = message.info().map_err(|error| unavailable(&error))?;
+    let (seq, at) = (info.stream_sequence, info.published.unix_timestamp_nanos() / 1000);
+    let mut headers: Vec<(SmolStr, SmolStr)> = message
+        .headers
+        .iter()
+        .flat_map(|headers| headers.iter())
+        .flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values.iter().map(move |value| (name.into(), value.as_str().into()))
+        })
+        .collect();
+    headers.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Message {
+        seq,
+        subject: message.subject.as_str().into(),
+        headers,
+        bytes: message.message.payload,
+        at: Time::from_micros(i64::try_from(at).unwrap_or(i64::MAX)),
+    })
+}

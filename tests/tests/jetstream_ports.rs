@@ -1,0 +1,221 @@
+//! JetStream: the inbox, the leases and the other ports of many nodes on a real nats-server.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::{self, Context};
+use async_trait::async_trait;
+use takt_nats::{LEASE_TTL, NatsInbox, NatsLease, OpenError};
+use takt_ports::{Inbox, Incoming, Lease, Message};
+use takt_testkit::{Publisher, inbox_contract, lease_contract, leases_between_nodes_contract};
+use takt_tests::Nats;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+/// How long a test waits for what must come on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+const GIB: i64 = 1024 * 1024 * 1024;
+
+async fn context(nats: &Nats) -> Context {
+    jetstream::new(async_nats::connect(nats.url()).await.unwrap())
+}
+
+/// A stream that the rules before have filled is made anew.
+async fn without(context: &Context, stream: &str) {
+    // There is none before the first.
+    let _ = context.delete_stream(stream).await;
+}
+
+/// Tries until it is answered: after a restart the client needs a moment.
+async fn in_the_end<T, E: std::fmt::Debug>(ask: impl AsyncFn() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < deadline, "no answer: {error:?}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+struct Service(Context);
+
+#[async_trait]
+impl Publisher for Service {
+    async fn publish(&self, subject: &str, headers: &[(&str, &str)], bytes: &[u8]) -> u64 {
+        let mut map = HeaderMap::new();
+        headers.iter().for_each(|&(name, value)| map.append(name, value));
+        let bytes = bytes.to_vec().into();
+        let sent = self.0.publish_with_headers(subject.to_owned(), map, bytes).await.unwrap();
+        sent.await.unwrap().sequence
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_keeps_its_contract() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    inbox_contract(async || {
+        without(&context, "TAKT_IN").await;
+        let inbox = NatsInbox::open(context.clone(), 1, GIB).await.unwrap();
+        let service: Arc<dyn Publisher> = Arc::new(Service(context.clone()));
+        (Arc::new(inbox) as Arc<dyn Inbox>, service)
+    })
+    .await;
+}
+
+/// Messages of a follower until `count` have come; it is followed anew when it fails.
+async fn followed(
+    inbox: &NatsInbox,
+    incoming: &mut Box<dyn Incoming>,
+    from: u64,
+    count: usize,
+) -> Vec<Message> {
+    let (mut seen, mut after) = (Vec::new(), from);
+    let deadline = Instant::now() + PATIENCE;
+    while seen.len() < count {
+        match tokio::time::timeout_at(deadline, incoming.next(100, 1 << 20)).await.unwrap() {
+            Ok(messages) => seen.extend(messages),
+            Err(_) => *incoming = inbox.follow(&"shop".into(), after),
+        }
+        after = seen.last().map_or(from, |message| message.seq);
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_of_the_inbox_outlives_a_killed_server_and_misses_nothing() {
+    let mut nats = Nats::start();
+    let context = context(&nats).await;
+    let inbox = NatsInbox::open(context.clone(), 1, GIB).await.unwrap();
+    let service = Service(context.clone());
+    let mut incoming = inbox.follow(&"shop".into(), 0);
+    let (mut published, mut seen) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        for _ in 0..10 {
+            published.push(service.publish("takt.in.shop.x", &[], b"{}").await);
+        }
+        let from = seen.last().copied().unwrap_or(0);
+        let messages = followed(&inbox, &mut incoming, from, 10).await;
+        seen.extend(messages.iter().map(|message| message.seq));
+        assert_eq!(seen, published, "round {round}");
+        nats.kill();
+        nats.restart();
+        in_the_end(async || context.get_stream("TAKT_IN").await).await;
+    }
+    let again = NatsInbox::open(context, 1, GIB).await.unwrap();
+    assert_eq!(again.creation(), inbox.creation(), "it is the same inbox");
+    assert_eq!(again.read("shop", 0, 100, 1 << 20).await.unwrap().len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_of_a_server_that_hangs_says_so() {
+    let nats = Nats::start();
+    let inbox = NatsInbox::open(context(&nats).await, 1, GIB).await.unwrap();
+    let mut incoming = inbox.follow(&"shop".into(), 0);
+    assert!(timeout(Duration::from_secs(1), incoming.next(1, 1)).await.is_err(), "none is there");
+    let signal = |name: &str| {
+        let pid = nats.pid().to_string();
+        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let told = timeout(PATIENCE, incoming.next(1, 1)).await;
+    signal("-CONT");
+    let error = told.unwrap().unwrap_err();
+    assert!(error.to_string().contains("heartbeat"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inbox_takes_long_messages_and_refuses_what_it_has_no_room_for() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    let inbox = NatsInbox::open(context.clone(), 1, 8 << 20).await.unwrap();
+    let service = Service(context.clone());
+    let long = vec![b'x'; 2 << 20];
+    for _ in 0..3 {
+        service.publish("takt.in.shop", &[("ce-id", "1")], &long).await;
+    }
+    let refused = context.publish("takt.in.shop.x", long.clone().into()).await.unwrap().await;
+    assert!(refused.unwrap_err().to_string().contains("maximum bytes exceeded"));
+    let mut incoming = inbox.follow(&"shop".into(), 0);
+    let mut seen = 0;
+    while seen < 3 {
+        let next = timeout(PATIENCE, incoming.next(100, 3 << 20)).await.unwrap().unwrap();
+        assert_eq!((next.len(), next[0].bytes.len()), (1, 2 << 20), "about 3 MiB at once");
+        seen += next.len();
+    }
+    inbox.purge("shop", 3).await.unwrap();
+    service.publish("takt.in.shop.x", &[], &long).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_with_other_settings_is_refused_with_the_differences() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    let strange = Config {
+        name: "TAKT_IN".to_owned(),
+        subjects: vec!["takt.in.>".to_owned()],
+        max_age: Duration::from_secs(60),
+        ..Config::default()
+    };
+    context.create_stream(strange).await.unwrap();
+    let refused = NatsInbox::open(context.clone(), 1, GIB).await.unwrap_err();
+    let OpenError::Differs { differences, .. } = &refused else { panic!("{refused}") };
+    let settings: Vec<_> = differences.iter().map(|it| it.setting.as_str()).collect();
+    for setting in ["discard", "max_age", "max_bytes", "duplicate_window", "metadata.takt-inbox-id"]
+    {
+        assert!(settings.contains(&setting), "`{setting}` is not in {settings:?}");
+    }
+    assert!(refused.to_string().contains("`nats stream edit TAKT_IN`"), "{refused}");
+    without(&context, "TAKT_IN").await;
+    let made: Vec<_> =
+        (0..8).map(|_| tokio::spawn(NatsInbox::open(context.clone(), 1, GIB))).collect();
+    let mut creations = Vec::new();
+    for inbox in made {
+        creations.push(inbox.await.unwrap().unwrap().creation());
+    }
+    creations.dedup();
+    assert_eq!(creations.len(), 1, "of many nodes that make it, one does");
+    let huge = NatsInbox::open(context.clone(), 1, GIB + 1).await.unwrap_err();
+    assert!(huge.to_string().contains("`max_bytes` is `1073741824`"), "{huge}");
+    without(&context, "TAKT_IN").await;
+    let huge = NatsInbox::open(context, 1, 1 << 50).await.unwrap_err();
+    assert!(huge.to_string().contains("give JetStream room for it"), "{huge}");
+}
+
+async fn lease(context: &Context, node: Uuid, ttl: Duration) -> Arc<dyn Lease> {
+    Arc::new(NatsLease::open(context.clone(), node, ttl, 1).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_keep_their_contract_through_a_killed_server() {
+    let nats = std::sync::Mutex::new(Nats::start());
+    let node = Uuid::from_u128(7);
+    lease_contract(async |again| {
+        if again {
+            let mut nats = nats.lock().unwrap();
+            nats.kill();
+            nats.restart();
+        }
+        let url = nats.lock().unwrap().url();
+        let context = jetstream::new(async_nats::connect(url).await.unwrap());
+        lease(&context, node, LEASE_TTL).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_between_nodes_keep_their_contract() {
+    let nats = Nats::start();
+    leases_between_nodes_contract(async |node| {
+        lease(&context(&nats).await, node, Duration::from_secs(2)).await
+    })
+    .await;
+    let other = NatsLease::open(context(&nats).await, Uuid::nil(), LEASE_TTL, 1).await;
+    let refused = other.unwrap_err().to_string();
+    assert!(refused.contains("`max_age` is `2000000000` and must be `10000000000`"), "{refused}");
+}
