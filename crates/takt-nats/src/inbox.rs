@@ -110,6 +110,11 @@ impl Inbox for NatsInbox {
         Ok(tokens.into_iter().collect())
     }
 
+    async fn count(&self) -> Result<u64, InboxError> {
+        let stream = self.context.get_stream(NAME).await.map_err(|error| unavailable(&error))?;
+        Ok(stream.cached_info().state.messages)
+    }
+
     async fn read(
         &self,
         token: &str,
