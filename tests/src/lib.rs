@@ -7,6 +7,7 @@ pub mod devtools;
 pub mod docker;
 pub mod http;
 pub mod nats;
+pub mod node;
 pub mod random;
 pub mod server;
 pub mod summary;

@@ -29,7 +29,12 @@ impl Script {
         Self::run(name, crate::tools::script(name).args(args))
     }
 
-    fn run(name: &str, command: &mut Command) -> Self {
+    /// Starts any command as a script.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn run(name: &str, command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (tell, lines) = mpsc::channel();
         let stdout = child.stdout.take().unwrap();
