@@ -147,7 +147,9 @@ pub struct Condition {
 /// An atomic batch: all entries are stored, next to each other and in order, or none is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Append {
-    /// What must hold: one for each subject written, and for others that were looked at.
+    /// What must hold: one for each subject written, and for others that were looked at. On
+    /// JetStream one message carries one expectation, so each condition on a subject that is not
+    /// written needs an entry that is not the first of its own subject.
     pub conditions: Vec<Condition>,
     /// The entries, at most 1000 and 8 MiB.
     pub entries: Vec<NewEntry>,

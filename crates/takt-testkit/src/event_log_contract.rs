@@ -76,8 +76,9 @@ async fn a_condition_is_exact(log: Arc<dyn EventLog>) {
             matches!(refused, Err(AppendError::Conflict { actual: 1, expected, .. }) if expected == wrong)
         );
     }
-    // A condition on a subject that is only looked at holds the batch back as well.
-    let mut looked = batch(Some(1), vec![entry(&a, "2")]);
+    // A condition on a subject that is only looked at holds the batch back as well; it rides on an
+    // entry that is not the first of its subject.
+    let mut looked = batch(Some(1), vec![entry(&a, "2"), entry(&a, "3")]);
     looked.conditions.push(Condition { subject: board("b"), last_seq: 7 });
     let refused = log.append(looked).await;
     assert!(

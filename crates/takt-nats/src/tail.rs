@@ -1,0 +1,184 @@
+//! Follows the log in order, and notices when it is not the log that it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::{Context, Message};
+use async_trait::async_trait;
+use takt_ports::{Entry, LogError, Tail};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::entry::entry;
+use crate::get::unavailable;
+use crate::log::{ID, STREAM, Shared};
+use crate::reading::{Following, Reading};
+
+/// After so long without an entry the log itself is asked whether there should have been one.
+const WATCH: Duration = Duration::from_secs(5);
+/// How much one answer holds, in bytes, as far as entries allow.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// Entries in order, each once.
+pub(crate) struct NatsTail {
+    context: Context,
+    creation: Uuid,
+    shared: Arc<Shared>,
+    added: watch::Receiver<u64>,
+    next: u64,
+    /// The last entry that was given; 0 before the first.
+    given: u64,
+    following: Option<Following>,
+}
+
+impl NatsTail {
+    pub(crate) fn new(context: Context, creation: Uuid, shared: Arc<Shared>, next: u64) -> Self {
+        let added = shared.recent.added();
+        Self { context, creation, shared, added, next, given: 0, following: None }
+    }
+
+    /// What this node has appended itself, if that is next.
+    fn own(&mut self, max: usize) -> Vec<Entry> {
+        let entries = self.shared.recent.from(self.next, max);
+        self.next += entries.len() as u64;
+        entries
+    }
+
+    /// Opens a consumer from the next entry on, after asking whether this is still the log.
+    async fn open(&mut self) -> Result<&mut Following, LogError> {
+        if self.following.is_none() {
+            self.check().await?;
+            let reading = Reading {
+                context: self.context.clone(),
+                stream: STREAM,
+                filters: vec![],
+                after: self.next - 1,
+            };
+            let opened = Following::open(&reading).await.map_err(|error| unavailable(&error))?;
+            self.following = Some(opened);
+        }
+        self.following.as_mut().ok_or_else(|| unavailable(&"the consumer is gone"))
+    }
+
+    /// Asks the stream whether it is the one that was opened and has what was read; returns its end.
+    async fn check(&self) -> Result<u64, LogError> {
+        let damaged = |seq, reason: String| LogError::Damaged { seq, reason: reason.into() };
+        let stream = self.context.get_stream(STREAM).await.map_err(|error| unavailable(&error))?;
+        let info = stream.cached_info();
+        let id = info.config.metadata.get(ID).and_then(|id| id.parse().ok());
+        let end = info.state.last_sequence;
+        if id != Some(self.creation) {
+            let reason = format!("the stream `{STREAM}` was made anew since it was opened");
+            return Err(damaged(1, reason));
+        }
+        if end < self.given {
+            let reason =
+                format!("the stream `{STREAM}` ends at {end}, and entries after it were read");
+            return Err(damaged(end + 1, reason));
+        }
+        Ok(end)
+    }
+
+    /// The entry of a message, if it is the next one; those that came before it by another way are
+    /// passed over.
+    fn take(&mut self, message: &Message) -> Result<Option<Entry>, LogError> {
+        let seq = message.info().map_err(|error| unavailable(&error))?.stream_sequence;
+        if seq < self.next {
+            return Ok(None);
+        }
+        if seq > self.next {
+            let reason = format!("it is missing; the log goes on at {seq}");
+            return Err(LogError::Damaged { seq: self.next, reason: reason.into() });
+        }
+        let headers = message.headers.as_ref();
+        let entry = entry(seq, &message.subject, headers, message.payload.clone())?;
+        self.next += 1;
+        Ok(Some(entry))
+    }
+
+    fn gives(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        self.shared.saw(&entries);
+        self.given = self.next - 1;
+        entries
+    }
+
+    /// Waits for something: a message of the consumer, or word that this node has appended.
+    async fn wait(&mut self) -> Result<Option<Message>, LogError> {
+        let mut added = self.added.clone();
+        self.open().await?;
+        let Some(following) = self.following.as_mut() else { return Ok(None) };
+        let next = tokio::select! {
+            biased;
+            next = timeout(WATCH, following.next()) => next,
+            _ = added.changed() => {
+                self.added = added;
+                return Ok(None);
+            }
+        };
+        match next {
+            Ok(Ok(message)) => Ok(Some(message)),
+            Ok(Err(error)) => {
+                self.following = None;
+                Err(unavailable(&error))
+            }
+            Err(_silence) => {
+                if self.check().await? >= self.next {
+                    tracing::warn!(next = self.next, "a consumer has stalled and is made anew");
+                    self.following = None;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// What has come after a message and is here already.
+    async fn drain(&mut self, entries: &mut Vec<Entry>, max: usize) -> Result<(), LogError> {
+        let mut bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+        while entries.len() < max && bytes < MOST_BYTES {
+            let Some(following) = self.following.as_mut() else { return Ok(()) };
+            let message = match following.next_here().await {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    // What was read is good; the next call tells what is wrong.
+                    self.following = None;
+                    return Ok(());
+                }
+            };
+            match self.take(&message) {
+                Ok(None) => {}
+                Ok(Some(entry)) => {
+                    bytes += entry.bytes.len();
+                    entries.push(entry);
+                }
+                Err(error) if entries.is_empty() => return Err(error),
+                Err(_) => {
+                    self.following = None;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Tail for NatsTail {
+    async fn next(&mut self, max: usize) -> Result<Vec<Entry>, LogError> {
+        loop {
+            let mut own = self.own(max.max(1));
+            if !own.is_empty() {
+                // The consumer brings these too, and must be read so that it is not given up.
+                self.drain(&mut own, max).await?;
+                return Ok(self.gives(own));
+            }
+            let Some(message) = self.wait().await? else { continue };
+            let mut entries: Vec<Entry> = self.take(&message)?.into_iter().collect();
+            self.drain(&mut entries, max).await?;
+            if !entries.is_empty() {
+                return Ok(self.gives(entries));
+            }
+        }
+    }
+}
