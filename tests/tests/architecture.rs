@@ -94,6 +94,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("async-nats", &["takt-nats", "takt-tests"]),
     ("quick-xml", &["takt-intake"]),
     ("csv", &["takt-intake"]),
+    ("cdevents-sdk", &["takt-intake"]),
 ];
 
 const PURE: &[&str] = &["takt-domain", "takt-events", "takt-projections"];

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use takt_domain::{BoardId, Recorded, StreamName, andon, board, stream};
-use takt_ports::{DeadLetters, EventLog, Inbox, Lease, OutMessage, Outbox, ReadStore, Relay};
+use takt_ports::{
+    DeadLetters, EventLog, Inbox, Lease, OutMessage, Outbox, ReadStore, Relay, Telling,
+};
 use takt_projections::World;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -62,8 +64,9 @@ pub struct Nodes {
     pub relay: Arc<dyn Relay>,
 }
 
-/// What subscribers are told of an event, in order; nothing for most.
-pub type Outlet = fn(&Recorded) -> Vec<OutMessage>;
+/// What subscribers are told of an event, in order; nothing for most. It is told with the event
+/// what the event cannot say by itself.
+pub type Outlet = fn(&Telling<'_>) -> Vec<OutMessage>;
 
 /// Whether the engine can serve.
 #[derive(Clone, Debug, PartialEq, Eq)]

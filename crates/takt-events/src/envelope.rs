@@ -194,15 +194,3 @@ pub fn recorded_digest(bytes: &[u8]) -> Option<SmolStr> {
     }
     serde_json::from_slice::<Digest<'_>>(bytes).ok().map(|it| SmolStr::new(it.taktdigest))
 }
-
-/// The source and the id of a CloudEvent whose id is one that Takt makes, without reading the rest.
-pub fn origin(bytes: &[u8]) -> Option<(SmolStr, EventId)> {
-    #[derive(Deserialize)]
-    struct Origin<'a> {
-        #[serde(borrow)]
-        source: Cow<'a, str>,
-        id: EventId,
-    }
-    let origin = serde_json::from_slice::<Origin<'_>>(bytes).ok()?;
-    Some((SmolStr::new(origin.source), origin.id))
-}

@@ -3,7 +3,9 @@
 mod dictionary;
 mod digest;
 mod envelope;
+mod origin;
 
 pub use dictionary::{TYPES, misfit, type_of};
 pub use digest::{content_digest, hex, text_digest};
-pub use envelope::{DecodeError, decode, encode, origin, recorded_digest};
+pub use envelope::{DecodeError, decode, encode, recorded_digest};
+pub use origin::origin;

@@ -246,17 +246,13 @@ impl<'a> Told<'a> {
 
     fn outcome(&self) -> Result<Option<Outcome>, Misfit> {
         let Some(outcome) = self.text(&["outcome"])? else { return Ok(None) };
-        match outcome {
-            "success" | "pass" => Ok(Some(Outcome::Success)),
-            "failure" | "fail" => Ok(Some(Outcome::Failure)),
-            "error" => Ok(Some(Outcome::Error)),
-            "cancel" => Ok(Some(Outcome::Cancel)),
-            other => Err(Misfit::new(
-                format!("outcome `{}` is not understood", text::shown(other)),
+        outcome_of(outcome).map(Some).ok_or_else(|| {
+            Misfit::new(
+                format!("outcome `{}` is not understood", text::shown(outcome)),
                 self.place(&["outcome"]),
                 OUTCOMES,
-            )),
-        }
+            )
+        })
     }
 
     fn name(&self, path: &[&str]) -> Result<Option<SmolStr>, Misfit> {
@@ -308,6 +304,28 @@ impl<'a> Told<'a> {
 }
 
 const OUTCOMES: &str = "send `success`, `failure`, `error` or `cancel`";
+
+/// An outcome by the words of both versions. For runs of pipelines and tasks the standard has long
+/// left the word to the maker, so what makers say is understood too.
+pub(crate) fn outcome_of(word: &str) -> Option<Outcome> {
+    match word.to_ascii_lowercase().as_str() {
+        "success" | "succeeded" | "successful" | "pass" | "passed" => Some(Outcome::Success),
+        "failure" | "failed" | "fail" => Some(Outcome::Failure),
+        "error" | "errored" => Some(Outcome::Error),
+        "cancel" | "cancelled" | "canceled" | "aborted" => Some(Outcome::Cancel),
+        _ => None,
+    }
+}
+
+/// The word of version 0.5.1 for an outcome.
+pub(crate) const fn word_of(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "success",
+        Outcome::Failure => "failure",
+        Outcome::Error => "error",
+        Outcome::Cancel => "cancel",
+    }
+}
 
 /// The level at which a test of a type of CDEvents looks.
 fn level(kind: &str) -> Level {

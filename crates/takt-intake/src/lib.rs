@@ -6,6 +6,7 @@ mod fact;
 pub mod junit;
 mod message;
 mod nesting;
+pub mod outlet;
 mod progress;
 mod report;
 mod table;

@@ -25,7 +25,7 @@ pub use inbox::{Inbox, InboxError, Incoming, Message};
 pub use job_queue::{Job, JobError, JobQueue};
 pub use lease::{Lease, LeaseError};
 pub use notifier::{Notice, Notifier, NotifyError};
-pub use outbox::{OutMessage, Outbox, OutboxError};
+pub use outbox::{OutMessage, Outbox, OutboxError, Telling};
 pub use read_store::{Checkpoint, ReadStore, StoreError, Write};
 pub use relay::{Called, MOST_RELAYED_BYTES, Relay, RelayError, Serving};
 pub use verify::{Verified, verify_log};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use smol_str::SmolStr;
+use takt_domain::{Recorded, andon};
 
 /// A message for subscribers outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,17 @@ pub struct OutMessage {
     pub content_type: SmolStr,
     /// The payload.
     pub bytes: Bytes,
+}
+
+/// An event of the log for subscribers, with what it cannot say by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// The event.
+    pub recorded: &'a Recorded,
+    /// The source of this Takt's own events.
+    pub source: &'a str,
+    /// How the alert was pulled, where the event is about one that is known.
+    pub alert: Option<&'a andon::Pulled>,
 }
 
 /// Why messages could not be sent; they are sent again.

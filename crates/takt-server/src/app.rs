@@ -63,7 +63,7 @@ impl App {
             clock,
             parse: understood,
             parse_message: |_, bytes, now| understood(bytes, now),
-            outlet: |_| vec![],
+            outlet: takt_intake::outlet::tell,
             outbox: Some(outbox),
             nodes: nodes.clone(),
         };

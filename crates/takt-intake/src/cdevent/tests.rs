@@ -238,6 +238,19 @@ fn what_is_missing_or_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn the_words_of_makers_for_an_outcome_are_understood() {
+    for (word, outcome) in [
+        ("Succeeded", "success"),
+        ("FAILED", "failure"),
+        ("errored", "error"),
+        ("canceled", "cancel"),
+    ] {
+        let event = changed("taskrun.finished-0.4.1", "/subject/content/outcome", json!(word));
+        assert_eq!(recorded(&event).1["outcome"], outcome);
+    }
+}
+
+#[test]
 fn what_cannot_be_known_stays_foreign() {
     for event in [
         changed("pipelinerun.finished-0.5.1", "/context/specversion", json!("0.6.0-draft")),
