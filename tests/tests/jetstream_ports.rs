@@ -9,9 +9,18 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
-use takt_nats::{LEASE_TTL, NatsInbox, NatsLease, OpenError};
-use takt_ports::{Inbox, Incoming, Lease, Message};
-use takt_testkit::{Publisher, inbox_contract, lease_contract, leases_between_nodes_contract};
+use bytes::Bytes;
+use takt_nats::{
+    LEASE_TTL, NatsBlobs, NatsInbox, NatsLease, NatsOutbox, NatsRelay, OpenError, SEQUENCE_HEADER,
+};
+use takt_ports::{
+    BlobError, BlobStore, Inbox, Incoming, Lease, Message, OutMessage, Outbox, Relay, RelayError,
+    Serving,
+};
+use takt_testkit::{
+    Publisher, Subscriber, blob_store_contract, inbox_contract, lease_contract,
+    leases_between_nodes_contract, out_message, outbox_contract,
+};
 use takt_tests::Nats;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -218,4 +227,137 @@ async fn leases_between_nodes_keep_their_contract() {
     let other = NatsLease::open(context(&nats).await, Uuid::nil(), LEASE_TTL, 1).await;
     let refused = other.unwrap_err().to_string();
     assert!(refused.contains("`max_age` is `2000000000` and must be `10000000000`"), "{refused}");
+}
+
+struct Outside(Context);
+
+#[async_trait]
+impl Subscriber for Outside {
+    async fn messages(&self) -> Vec<OutMessage> {
+        let stream = self.0.get_stream("TAKT_OUT").await.unwrap();
+        let mut messages = Vec::new();
+        for seq in 1..=stream.cached_info().state.last_sequence {
+            let kept = stream.get_raw_message(seq).await.unwrap();
+            let header = |name: &str| kept.headers.get(name).unwrap().as_str().to_owned();
+            messages.push(OutMessage {
+                subject: kept.subject.as_str().into(),
+                key: header("Nats-Msg-Id").into(),
+                seq: header(SEQUENCE_HEADER).parse().unwrap(),
+                content_type: header("content-type").into(),
+                bytes: kept.payload.clone(),
+            });
+        }
+        messages
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outbox_keeps_its_contract() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    outbox_contract(async || {
+        without(&context, "TAKT_OUT").await;
+        let outbox = NatsOutbox::open(context.clone(), 1).await.unwrap();
+        let outside: Arc<dyn Subscriber> = Arc::new(Outside(context.clone()));
+        (Arc::new(outbox) as Arc<dyn Outbox>, outside)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_again_after_a_killed_server_is_kept_once_and_in_order() {
+    let mut nats = Nats::start();
+    let context = context(&nats).await;
+    let outbox = NatsOutbox::open(context.clone(), 1).await.unwrap();
+    let sent: Vec<_> = (1..=1200).map(|seq| out_message(seq, b"{}")).collect();
+    outbox.send(sent[..700].to_vec()).await.unwrap();
+    nats.kill();
+    nats.restart();
+    in_the_end(async || outbox.send(sent.clone()).await).await;
+    assert_eq!(Outside(context).messages().await, sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blobs_keep_their_contract() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    blob_store_contract(async || {
+        without(&context, "OBJ_TAKT_BLOBS").await;
+        Arc::new(NatsBlobs::open(context.clone(), 1).await.unwrap()) as Arc<dyn BlobStore>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_outlives_a_killed_server_and_a_damaged_one_is_not_served() {
+    let mut nats = Nats::start();
+    let context = context(&nats).await;
+    let blobs = NatsBlobs::open(context.clone(), 1).await.unwrap();
+    let bytes = Bytes::from(vec![7; 1_000_000]);
+    let id = blobs.put(bytes.clone()).await.unwrap();
+    nats.kill();
+    nats.restart();
+    assert_eq!(in_the_end(async || blobs.get(id).await).await, Some(bytes.clone()));
+    let other = context.get_object_store("TAKT_BLOBS").await.unwrap();
+    let mut altered = bytes.to_vec();
+    altered[500_000] ^= 1;
+    other.put(id.to_string().as_str(), &mut altered.as_slice()).await.unwrap();
+    let refused = blobs.get(id).await.unwrap_err();
+    assert!(matches!(refused, BlobError::Damaged { .. }), "{refused}");
+}
+
+/// Answers every call with its request and a word, until it is dropped.
+fn answering(mut serving: Box<dyn Serving>, word: &'static str) -> tokio::task::AbortHandle {
+    let answering = async move {
+        while let Some(call) = serving.next().await {
+            let answer = [call.request(), word.as_bytes()].concat();
+            call.answer(answer.into()).await;
+        }
+    };
+    tokio::spawn(answering).abort_handle()
+}
+
+async fn relay(nats: &Nats) -> NatsRelay {
+    NatsRelay::new(async_nats::connect(nats.url()).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_ask_each_other_through_the_relay() {
+    let mut nats = Nats::start();
+    let asking = relay(&nats).await;
+    let wait = Duration::from_secs(30);
+    let began = Instant::now();
+    let nobody = asking.ask("facts.shop", "a".into(), wait).await.unwrap_err();
+    assert!(matches!(nobody, RelayError::Nobody(_)), "{nobody}");
+    assert!(asking.ask_all("facts.shop", "a".into(), wait).await.unwrap().is_empty());
+    assert!(began.elapsed() < wait / 2, "nobody is known at once");
+
+    let (one, two) = (relay(&nats).await, relay(&nats).await);
+    let served = answering(one.serve("facts.shop").await.unwrap(), " by one");
+    assert_eq!(asking.ask("facts.shop", "a".into(), wait).await.unwrap(), "a by one");
+    let long = Bytes::from(vec![b'x'; takt_ports::MOST_RELAYED_BYTES - 7]);
+    let answer = asking.ask("facts.shop", long.clone(), wait).await.unwrap();
+    assert_eq!(answer.len(), takt_ports::MOST_RELAYED_BYTES);
+    let too_long = [long, Bytes::from_static(b"12345678")].concat();
+    let refused = asking.ask("facts.shop", too_long.into(), wait).await.unwrap_err();
+    assert!(refused.to_string().contains("3145729 bytes"), "{refused}");
+    let refused = asking.ask("facts.>", "a".into(), wait).await.unwrap_err();
+    assert!(refused.to_string().contains("`facts.>`"), "{refused}");
+
+    answering(two.serve("facts.shop").await.unwrap(), " by two");
+    let silent = asking.serve("facts.shop").await.unwrap();
+    let second = Duration::from_secs(1);
+    let mut all = asking.ask_all("facts.shop", "b".into(), second).await.unwrap();
+    all.sort();
+    assert_eq!(all, ["b by one", "b by two"], "and one node says nothing");
+    let unheard = asking.serve("silent").await.unwrap();
+    let unanswered = asking.ask("silent", "a".into(), second).await.unwrap_err();
+    assert!(matches!(unanswered, RelayError::Unanswered(_)), "{unanswered}");
+    drop((silent, unheard));
+    served.abort();
+
+    nats.kill();
+    nats.restart();
+    let answer = in_the_end(async || asking.ask("facts.shop", "c".into(), second).await).await;
+    assert_eq!(answer, "c by two", "a name is served again when the server is back");
 }

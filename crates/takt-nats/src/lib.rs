@@ -1,6 +1,7 @@
 //! The ports on NATS JetStream, for many nodes.
 
 mod append;
+mod blobs;
 mod connection;
 mod entry;
 mod error;
@@ -9,15 +10,20 @@ mod heads;
 mod inbox;
 mod lease;
 mod log;
+mod outbox;
 mod reading;
 mod recent;
+mod relay;
 mod settings;
 mod streams;
 mod tail;
 
+pub use blobs::NatsBlobs;
 pub use connection::{ConnectError, Connection, Link};
 pub use error::{Difference, OpenError};
 pub use inbox::{MOST_INBOX_BYTES, NatsInbox};
 pub use lease::{LEASE_TTL, NatsLease};
 pub use log::NatsLog;
+pub use outbox::{NatsOutbox, SEQUENCE_HEADER};
+pub use relay::NatsRelay;
 pub use settings::{Login, Secret, Settings, Tls};

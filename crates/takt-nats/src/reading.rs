@@ -2,9 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use async_nats::Statistics;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::{Context, Message};
 use tokio::task::unconstrained;
@@ -18,6 +21,8 @@ const MOST_MESSAGES: usize = 2000;
 const MOST_BYTES: usize = 5 * 1024 * 1024;
 /// A consumer that is silent for twice as long is given up.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often it is asked whether the connection is still the same one.
+const LOOK: Duration = Duration::from_millis(250);
 /// How long the server keeps a consumer that nobody reads.
 const KEPT: Duration = Duration::from_secs(30);
 /// How long the server may take for what it has.
@@ -56,26 +61,38 @@ async fn consumer(reading: &Reading) -> Result<Consumer<pull::Config>, String> {
 pub(crate) struct Following {
     messages: pull::Stream,
     gaps: Gaps,
+    statistics: Arc<Statistics>,
+    connects: u64,
 }
 
 impl Following {
     pub(crate) async fn open(reading: &Reading) -> Result<Self, String> {
+        let statistics = reading.context.client().statistics();
+        let connects = statistics.connects.load(Ordering::Relaxed);
         let consumer = consumer(reading).await?;
         let messages = consumer.stream().max_messages_per_batch(MOST_MESSAGES);
         let messages = messages.max_bytes_per_batch(MOST_BYTES).heartbeat(HEARTBEAT);
         let messages = messages.messages().await.map_err(|error| error.to_string())?;
-        Ok(Self { messages, gaps: Gaps::default() })
+        Ok(Self { messages, gaps: Gaps::default(), statistics, connects })
     }
 
     /// The next message; dropping the future loses none.
     pub(crate) async fn next(&mut self) -> Result<Message, String> {
-        // A task's budget is for fairness between many; here it would only cut batches short.
-        let next = unconstrained(self.messages.next()).await;
-        self.gaps.checked(next)
+        loop {
+            if let Ok(next) = timeout(LOOK, self.messages.next()).await {
+                return self.gaps.checked(next);
+            }
+            // The consumer is in the server's memory and may have gone with it. The client finds
+            // out too, but after many seconds.
+            if self.statistics.connects.load(Ordering::Relaxed) != self.connects {
+                return Err("the connection was made anew".to_owned());
+            }
+        }
     }
 
     /// The next message if it is here already.
     pub(crate) async fn next_here(&mut self) -> Result<Option<Message>, String> {
+        // A task's budget is for fairness between many; here it would only cut batches short.
         let poll = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.messages).poll_next(cx)));
         match unconstrained(poll).await {
             Poll::Ready(next) => self.gaps.checked(next).map(Some),

@@ -1,0 +1,80 @@
+//! The outbox on the stream `TAKT_OUT`: what subscribers outside are told, for seven days.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::header::{HeaderValue, NATS_MESSAGE_ID};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::DiscardPolicy;
+use async_trait::async_trait;
+use takt_ports::{OutMessage, Outbox, OutboxError};
+
+use crate::error::OpenError;
+use crate::streams::{keeping, made_or_checked};
+
+const NAME: &str = "TAKT_OUT";
+const SUBJECTS: &[&str] = &["takt.cdevents.>", "takt.andon.>"];
+/// How long a message is kept.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A node that sends again what it was not told the fate of does so within this time.
+const KNOWN_AGAIN: Duration = Duration::from_secs(2 * 60);
+/// How many messages are under way at once, far fewer than the client waits for.
+const UNDER_WAY: usize = 500;
+/// The header that holds the sequence of the log's entry that a message tells of.
+pub const SEQUENCE_HEADER: &str = "taktseq";
+
+/// What is sent, on JetStream.
+#[derive(Clone, Debug)]
+pub struct NatsOutbox {
+    context: Context,
+}
+
+impl NatsOutbox {
+    /// Makes the stream, or checks the one that is there.
+    ///
+    /// # Errors
+    /// When it has other settings, or JetStream does not answer.
+    pub async fn open(context: Context, replicas: usize) -> Result<Self, OpenError> {
+        let mut config = keeping(NAME, SUBJECTS, replicas);
+        config.max_age = KEPT;
+        config.discard = DiscardPolicy::Old;
+        config.duplicate_window = KNOWN_AGAIN;
+        made_or_checked(&context, config).await?;
+        Ok(Self { context })
+    }
+}
+
+fn unavailable(reason: &(impl ToString + ?Sized)) -> OutboxError {
+    OutboxError { reason: reason.to_string().into() }
+}
+
+fn headers(message: &OutMessage) -> Result<HeaderMap, OutboxError> {
+    let value = |text: &str| text.parse::<HeaderValue>().map_err(|error| unavailable(&error));
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, value(&message.key)?);
+    headers.insert("content-type", value(&message.content_type)?);
+    headers.insert(SEQUENCE_HEADER, message.seq.to_string());
+    Ok(headers)
+}
+
+#[async_trait]
+impl Outbox for NatsOutbox {
+    async fn send(&self, messages: Vec<OutMessage>) -> Result<(), OutboxError> {
+        let mut messages = messages.into_iter();
+        loop {
+            let mut under_way = Vec::new();
+            for message in messages.by_ref().take(UNDER_WAY) {
+                let headers = headers(&message)?;
+                let subject = message.subject.to_string();
+                let sent = self.context.publish_with_headers(subject, headers, message.bytes).await;
+                under_way.push(sent.map_err(|error| unavailable(&error))?);
+            }
+            if under_way.is_empty() {
+                return Ok(());
+            }
+            for stored in under_way {
+                stored.await.map_err(|error| unavailable(&error))?;
+            }
+        }
+    }
+}
