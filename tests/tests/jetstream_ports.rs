@@ -11,15 +11,16 @@ use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use bytes::Bytes;
 use takt_nats::{
-    LEASE_TTL, NatsBlobs, NatsInbox, NatsLease, NatsOutbox, NatsRelay, OpenError, SEQUENCE_HEADER,
+    LEASE_TTL, NatsBlobs, NatsDeadLetters, NatsInbox, NatsLease, NatsOutbox, NatsRelay, OpenError,
+    SEQUENCE_HEADER,
 };
 use takt_ports::{
-    BlobError, BlobStore, Inbox, Incoming, Lease, Message, OutMessage, Outbox, Relay, RelayError,
-    Serving,
+    BlobError, BlobStore, DeadLetters, Fate, Inbox, Incoming, Lease, Message, OutMessage, Outbox,
+    Relay, RelayError, Serving,
 };
 use takt_testkit::{
-    Publisher, Subscriber, blob_store_contract, inbox_contract, lease_contract,
-    leases_between_nodes_contract, out_message, outbox_contract,
+    Publisher, Subscriber, blob_store_contract, dead_letters_contract, inbox_contract,
+    lease_contract, leases_between_nodes_contract, letter, out_message, outbox_contract,
 };
 use takt_tests::Nats;
 use tokio::time::{Instant, timeout};
@@ -360,4 +361,71 @@ async fn nodes_ask_each_other_through_the_relay() {
     nats.restart();
     let answer = in_the_end(async || asking.ask("facts.shop", "c".into(), second).await).await;
     assert_eq!(answer, "c by two", "a name is served again when the server is back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_keep_their_contract() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    dead_letters_contract(async || {
+        without(&context, "TAKT_DEAD").await;
+        Arc::new(NatsDeadLetters::open(context.clone(), 1).await.unwrap()) as Arc<dyn DeadLetters>
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_outlive_a_killed_server_with_any_text_and_any_bytes() {
+    let mut nats = Nats::start();
+    let context = context(&nats).await;
+    let letters = NatsDeadLetters::open(context.clone(), 1).await.unwrap();
+    let mut odd = letter("shop", "odd");
+    odd.stream = "ein Läden/*>.%".into();
+    odd.reason = " no\r\nJSON: `ä` \u{1F600} 100 % ".into();
+    odd.place = String::new().into();
+    odd.remedy = "x".repeat(5000).into();
+    odd.bytes = Bytes::from(vec![0xFF; 1 << 20]);
+    let seq = letters.keep(odd.clone()).await.unwrap();
+    let dropped = letter("shop", "dropped");
+    letters.keep(dropped.clone()).await.unwrap();
+    assert!(letters.remove(dropped.id, Fate::Dropped).await.unwrap());
+    nats.kill();
+    nats.restart();
+    assert_eq!(in_the_end(async || letters.count().await).await, 1);
+    assert_eq!(letters.keep(odd.clone()).await.unwrap(), seq, "it is known");
+    let kept = letters.get(odd.id).await.unwrap().unwrap();
+    assert_eq!((kept.seq, &kept.letter), (seq, &odd));
+    assert_eq!(letters.list(Some(&odd.stream), 0, 10).await.unwrap(), [kept]);
+    assert_eq!(letters.fate(dropped.id).await.unwrap(), Some(Fate::Dropped));
+    let removals: Vec<_> = (1..=8)
+        .map(|sequence| {
+            let letters = letters.clone();
+            tokio::spawn(async move { letters.remove(odd.id, Fate::Recorded { sequence }).await })
+        })
+        .collect();
+    let mut removed = 0;
+    for removal in removals {
+        removed += u8::from(removal.await.unwrap().unwrap());
+    }
+    assert_eq!((removed, letters.count().await.unwrap()), (1, 0), "it is removed once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_was_cut_short_is_finished_by_who_meets_it() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    let letters = NatsDeadLetters::open(context.clone(), 1).await.unwrap();
+    let it = letter("shop", "it");
+    let seq = letters.keep(it.clone()).await.unwrap();
+    // The fate is written, and the node is gone before the letter is.
+    let mut headers = HeaderMap::new();
+    headers.insert("takt-letter", seq.to_string());
+    headers.insert("takt-recorded", "7");
+    let fate = format!("takt.dead.$fate.of.{}", it.id);
+    context.publish_with_headers(fate, headers, Bytes::new()).await.unwrap().await.unwrap();
+    assert_eq!(letters.fate(it.id).await.unwrap(), Some(Fate::Recorded { sequence: 7 }));
+    assert!(!letters.remove(it.id, Fate::Dropped).await.unwrap(), "the first fate counts");
+    assert_eq!(letters.count().await.unwrap(), 0);
+    assert!(letters.keep(it.clone()).await.unwrap() > seq, "it may come again");
+    assert_eq!(letters.fate(it.id).await.unwrap(), None);
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::error::OpenError;
 use crate::reading::{Reading, read};
 use crate::streams::{keeping, made_or_checked};
+use crate::text::{key, of_key};
 
 const BUCKET: &str = "TAKT_LEASES";
 const NAME: &str = "KV_TAKT_LEASES";
@@ -80,33 +81,6 @@ fn unavailable(reason: &(impl ToString + ?Sized)) -> LeaseError {
     LeaseError { reason: reason.to_string().into() }
 }
 
-/// A name as a key may be: bytes other than letters, digits, `-` and `_` become `=` and two hex
-/// digits.
-fn key(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-            key.push(char::from(byte));
-        } else {
-            key.push_str(&format!("={byte:02X}"));
-        }
-    }
-    key
-}
-
-/// The name that a key stands for.
-fn name(key: &str) -> Option<SmolStr> {
-    let mut name = Vec::with_capacity(key.len());
-    let mut parts = key.split('=');
-    name.extend_from_slice(parts.next()?.as_bytes());
-    for part in parts {
-        let (hex, rest) = part.split_at_checked(2)?;
-        name.push(u8::from_str_radix(hex, 16).ok()?);
-        name.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(name).ok().map(SmolStr::from)
-}
-
 #[async_trait]
 impl Lease for NatsLease {
     fn node(&self) -> Uuid {
@@ -154,22 +128,8 @@ impl Lease for NatsLease {
         let entries = entries.map_err(|reason| unavailable(&reason))?;
         let held = entries.iter().filter_map(|entry| {
             let key = entry.subject.rsplit('.').next()?;
-            Some((name(key)?, std::str::from_utf8(&entry.payload).ok()?.parse().ok()?))
+            Some((of_key(key)?, std::str::from_utf8(&entry.payload).ok()?.parse().ok()?))
         });
         Ok(held.collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_name_is_a_key_that_stands_for_it() {
-        for text in ["shop", "$sys", "a.b", "ä ö", "=24sys", "x/~*>"] {
-            let key = key(text);
-            assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)), "{key}");
-            assert_eq!(name(&key).as_deref(), Some(text));
-        }
     }
 }

@@ -3,6 +3,7 @@
 mod append;
 mod blobs;
 mod connection;
+mod dead_letters;
 mod entry;
 mod error;
 mod get;
@@ -17,9 +18,11 @@ mod relay;
 mod settings;
 mod streams;
 mod tail;
+mod text;
 
 pub use blobs::NatsBlobs;
 pub use connection::{ConnectError, Connection, Link};
+pub use dead_letters::NatsDeadLetters;
 pub use error::{Difference, OpenError};
 pub use inbox::{MOST_INBOX_BYTES, NatsInbox};
 pub use lease::{LEASE_TTL, NatsLease};

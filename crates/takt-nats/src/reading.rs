@@ -143,6 +143,14 @@ pub(crate) async fn read(
     read
 }
 
+/// How many messages there are now.
+pub(crate) async fn count(reading: &Reading) -> Result<u64, String> {
+    let consumer = consumer(reading).await?;
+    let info = consumer.cached_info();
+    let _ = reading.context.delete_consumer_from_stream(&info.name, reading.stream).await;
+    Ok(info.num_pending)
+}
+
 async fn fetched(
     consumer: &Consumer<pull::Config>,
     max: usize,
