@@ -12,7 +12,7 @@ use crate::error::{Error, StartError};
 use crate::fold::{Folded, Trail};
 
 /// The version of the saved rows' meaning; another version is rebuilt from the log.
-pub const PROJECTION_VERSION: u32 = 6;
+pub const PROJECTION_VERSION: u32 = 7;
 /// How often the read side is saved while it changes. Each save syncs a file on the disk that the log
 /// is on, and commands wait behind it; what is not saved is folded again in a fraction of a second.
 const EVERY: Duration = Duration::from_secs(5);

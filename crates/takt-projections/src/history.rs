@@ -274,11 +274,16 @@ impl From<&DeploymentReported> for Deployment {
     }
 }
 
-/// A change as its latest report has it.
+/// A change as its reports have it. Some say all that is known, some only that it was merged: what
+/// is not given takes nothing away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The key of the latest report.
     pub order: OrderKey,
+    /// The key of the report that the rest is from, beside the merge.
+    details: Option<OrderKey>,
+    /// The key of the report that the merge is from.
+    merged: Option<OrderKey>,
     /// Its commits' hashes.
     pub commits: Vec<SmolStr>,
     /// When the first commit was authored.
@@ -295,14 +300,41 @@ pub struct Change {
 
 impl Change {
     pub(crate) fn new(order: OrderKey, it: &change::Reported) -> Self {
-        Self {
-            order,
-            commits: it.commits.clone(),
-            authored_at: it.authored_at,
-            merged_at: it.merged_at,
-            files: it.files,
-            lines: it.lines,
-            cards: it.cards.iter().cloned().collect(),
+        let mut change = Self {
+            order: order.clone(),
+            details: None,
+            merged: None,
+            commits: vec![],
+            authored_at: None,
+            merged_at: None,
+            files: None,
+            lines: None,
+            cards: vec![],
+        };
+        change.add(order, it);
+        change
+    }
+
+    /// Takes a report in; what comes of several does not depend on their order.
+    pub(crate) fn add(&mut self, order: OrderKey, it: &change::Reported) {
+        let sized = it.files.is_some() || it.lines.is_some();
+        let listed = !it.commits.is_empty() || !it.cards.is_empty();
+        let has_details = sized || listed || it.authored_at.is_some();
+        let is_newer = |known: &Option<OrderKey>| known.as_ref().is_none_or(|known| *known < order);
+        if has_details && is_newer(&self.details) {
+            self.details = Some(order.clone());
+            self.commits = it.commits.clone();
+            self.authored_at = it.authored_at;
+            self.files = it.files;
+            self.lines = it.lines;
+            self.cards = it.cards.iter().cloned().collect();
+        }
+        if it.merged_at.is_some() && is_newer(&self.merged) {
+            self.merged = Some(order.clone());
+            self.merged_at = it.merged_at;
+        }
+        if self.order < order {
+            self.order = order;
         }
     }
 }

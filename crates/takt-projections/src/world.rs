@@ -174,10 +174,10 @@ impl Fold<'_> {
         self.view.changes_count += u64::from(is_first);
         self.mark(Key::Stream);
         let changes = &mut self.view.changes;
-        if changes.get(&event.change).is_some_and(|known| known.order >= order) {
-            return;
-        }
-        changes.insert(event.change.clone(), Change::new(order, event));
+        changes
+            .entry(event.change.clone())
+            .and_modify(|known| known.add(order.clone(), event))
+            .or_insert_with(|| Change::new(order, event));
         let oldest = (changes.len() > CHANGES)
             .then(|| changes.iter().min_by_key(|(_, change)| change.order.clone()))
             .flatten()

@@ -124,6 +124,20 @@ fn a_service_that_is_rolled_back_again_is_the_same_trouble() {
 }
 
 #[test]
+fn what_pulled_is_told_in_a_summary_that_a_notice_has_room_for() {
+    let incident = deployment(deployment::Event::IncidentReported(deployment::IncidentReported {
+        incident: "i-3".into(),
+        source: None,
+        state: deployment::IncidentState::Detected,
+        environment: None,
+        description: Some("ü".repeat(500_000).into()),
+    }));
+    let told = react(None, None, &incident);
+    let [Intent::Pull { trigger, .. }] = &told[..] else { panic!("{told:?}") };
+    assert!(trigger.summary.len() <= LONGEST_SUMMARY && trigger.summary.ends_with('…'));
+}
+
+#[test]
 fn imported_history_is_never_reacted_to() {
     let mut red = tests(&[CaseOutcome::Failed]);
     red.meta.historical = true;

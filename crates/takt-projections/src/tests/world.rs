@@ -6,8 +6,8 @@ use crate::{Loading, Window, World, lead_time};
 use proptest::prelude::*;
 use takt_domain::board::{self, CardReported, ColumnKind, ColumnReported, Details};
 use takt_domain::{
-    Aggregate, BoardId, Event, EventId, Meta, Recorded, Span, Time, andon, deployment, stream,
-    system, testing,
+    Aggregate, BoardId, Event, EventId, Meta, Recorded, Span, Time, andon, change, deployment,
+    stream, system, testing,
 };
 use uuid::Uuid;
 
@@ -237,5 +237,41 @@ fn a_deployment_is_one_row_and_says_what_its_latest_report_says() {
             value.into_iter().for_each(|value| loading.row(&key, &value));
         }
         assert_eq!(loading.finish(world.seq).unwrap().hash(), world.hash());
+    }
+}
+
+#[test]
+fn a_report_of_a_change_that_says_little_takes_nothing_away() {
+    let reported = |files: Option<u32>, merged: Option<i64>| change::Reported {
+        change: "PR-9".into(),
+        commits: vec![],
+        authored_at: None,
+        merged_at: merged.map(|second| Time::from_micros(second * 1_000_000)),
+        files,
+        lines: None,
+        cards: files.iter().map(|_| "C-1".into()).collect(),
+    };
+    let facts = [
+        (1, reported(None, None)),
+        (2, reported(Some(3), None)),
+        (3, reported(None, Some(3))),
+        (4, reported(Some(4), None)),
+    ];
+    let orders: [[usize; 4]; 4] = [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]];
+    for order in orders {
+        let facts = order.map(|at| {
+            let (second, reported) = facts[at].clone();
+            let event = Event::Change(change::Event::Reported(reported));
+            (second, Aggregate::Change("PR-9".into()), event)
+        });
+        let mut world = World::default();
+        for (seq, (second, aggregate, event)) in (1..).zip(facts) {
+            let id = u128::try_from(second).unwrap();
+            world.apply(&recorded(seq, id, second, aggregate, event));
+        }
+        let change = &world.streams["shop"].changes["PR-9"];
+        assert_eq!((change.files, change.cards.len()), (Some(4), 1), "{order:?}");
+        assert_eq!(change.merged_at, Some(Time::from_micros(3_000_000)), "{order:?}");
+        assert_eq!(change.order.time, Time::from_micros(4_000_000), "{order:?}");
     }
 }

@@ -12,7 +12,7 @@ use takt_proto::v1::publish_result::Result as Outcome;
 use takt_proto::v1::{ListAlertsRequest, ReadRequest};
 use tonic::transport::Channel;
 
-use super::{Server, publish};
+use super::{Server, card, publish};
 
 const SAMPLES: &str = include_str!("../../../takt-intake/samples/cdevents.jsonl");
 /// The conformance examples of the project CDEvents, which lie beside the repository or not.
@@ -100,6 +100,19 @@ fn behind(log: &[Value]) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
+/// What subscribers are told of every event of the log.
+async fn told(channel: &Channel) -> Vec<Vec<u8>> {
+    let log = log(channel).await;
+    let pulled = log.iter().find(|event| event["type"] == "dev.takt.andon.pulled.v1").unwrap();
+    let takt = pulled["source"].as_str().unwrap();
+    let sent = (1..).zip(&log).filter_map(|(seq, event)| {
+        let recorded = takt_events::decode(seq, event.to_string().as_bytes()).unwrap();
+        let telling = takt_ports::Telling { recorded: &recorded, source: takt, alert: None };
+        takt_intake::outlet::cdevent(&telling)
+    });
+    sent.map(|message| message.bytes.to_vec()).collect()
+}
+
 /// Publishes events twice, the second time backwards, and returns what stands behind each stop.
 async fn published(server: &Server, events: &Named) -> BTreeMap<String, Vec<String>> {
     let channel = server.shop().await;
@@ -139,6 +152,22 @@ async fn every_event_is_recorded_once_and_four_alerts_stop_the_line() {
         ("incident".to_owned(), of(&["incident.detected", "incident.reported"])),
     ]);
     assert_eq!(behind, expected);
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn what_subscribers_were_told_is_not_recorded_when_it_comes_back() {
+    let server = Server::start().await;
+    let samples = samples();
+    published(&server, &samples).await;
+    let channel = server.channel().await;
+    let own = [card("1", "t"), card("2", "t")];
+    assert_eq!(counts(&channel, own.to_vec()).await, [2, 0, 0]);
+    let told = told(&channel).await;
+    assert_eq!(told.len(), samples.len() + 2);
+    let before = log(&channel).await.len();
+    assert_eq!(counts(&channel, told).await, [0, samples.len() + 2, 0]);
+    assert_eq!(log(&channel).await.len(), before);
     server.stopped().await;
 }
 
