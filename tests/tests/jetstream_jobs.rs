@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
 use takt_nats::NatsJobQueue;
-use takt_ports::{JobError, JobQueue};
+use takt_ports::{Job, JobError, JobQueue};
 use takt_testkit::job_queue_contract;
 use takt_tests::Nats;
 use tokio::time::Instant;
@@ -61,6 +61,10 @@ async fn a_job_in_work_and_one_that_waits_outlive_a_killed_server() {
     assert_eq!(jobs.count("build").await.unwrap(), 0);
 }
 
+async fn taken(jobs: NatsJobQueue) -> Option<Job> {
+    jobs.take("build", PATIENCE, Duration::from_secs(1)).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_attempts_at_once_one_ends_the_job() {
     let nats = Nats::start();
@@ -70,12 +74,9 @@ async fn of_two_attempts_at_once_one_ends_the_job() {
         let id = format!("round {round}");
         assert!(jobs.put("build", &id, Bytes::new()).await.unwrap());
         let late = jobs.take("build", Duration::from_millis(20), wait).await.unwrap().unwrap();
-        let taking = {
-            let jobs = jobs.clone();
-            tokio::spawn(async move { jobs.take("build", wait, Duration::from_secs(1)).await })
-        };
+        let taking = tokio::spawn(taken(jobs.clone()));
         let ended = jobs.done("build", &late).await;
-        let taken = taking.await.unwrap().unwrap();
+        let taken = taking.await.unwrap();
         match (&ended, taken) {
             (Ok(()), None) => {}
             (Err(JobError::Superseded { .. }), Some(job)) => {
