@@ -1,4 +1,4 @@
-//! The binary `takt` beside the test executable, made sure to be fresh once per test process.
+//! The binary `takt` and the examples beside the test executable, made sure to be fresh.
 
 #![expect(clippy::unwrap_used, reason = "what a test needs fails the test by panicking")]
 
@@ -26,15 +26,26 @@ pub fn profile_folder() -> PathBuf {
 #[must_use]
 pub fn takt() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let folder = profile_folder();
-        let binary = folder.join("takt");
-        if !is_fresh(&binary) {
-            build(&folder);
-        }
-        assert!(binary.exists(), "cargo built no `{}`", binary.display());
-        binary
-    })
+    BUILT.get_or_init(|| built("takt", &["-p", "takt-cli", "--bin", "takt"]))
+}
+
+/// One of the Rust examples of the documents.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    built(&format!("examples/{name}"), &["-p", "takt-tests", "--example", name])
+}
+
+fn built(path: &str, what: &[&str]) -> PathBuf {
+    let folder = profile_folder();
+    let binary = folder.join(path);
+    if !is_fresh(&binary) {
+        build(&folder, what);
+    }
+    assert!(binary.exists(), "cargo built no `{}`", binary.display());
+    binary
 }
 
 /// Whether it is newer than every source that cargo noted beside it. This spares a second build of
@@ -52,7 +63,7 @@ fn modified(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).ok()?.modified().ok()
 }
 
-fn build(folder: &Path) {
+fn build(folder: &Path, what: &[&str]) {
     let profile = match folder.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
         other => other,
@@ -60,9 +71,11 @@ fn build(folder: &Path) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(crate::repository())
-        .args(["build", "-p", "takt-cli", "--bin", "takt", "--profile", profile, "--target-dir"])
+        .arg("build")
+        .args(what)
+        .args(["--profile", profile, "--target-dir"])
         .arg(folder.parent().unwrap())
         .status()
         .unwrap_or_else(|error| panic!("cargo does not start: {error}; install it with rustup"));
-    assert!(status.success(), "`cargo build -p takt-cli --bin takt` failed: see above");
+    assert!(status.success(), "`cargo build {}` failed: see above", what.join(" "));
 }

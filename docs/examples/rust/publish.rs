@@ -2,6 +2,8 @@
 //!
 //!     publish STREAM CARD COLUMN
 
+#![expect(clippy::print_stdout, reason = "an example tells what it sees")]
+
 use anyhow::Context as _;
 use async_nats::{ConnectOptions, jetstream};
 

@@ -2,6 +2,8 @@
 //!
 //!     subscribe STREAM CHECKPOINT
 
+#![expect(clippy::print_stdout, reason = "an example tells what it sees")]
+
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -23,8 +25,7 @@ fn save(checkpoint: &Path, sequence: u64) -> std::io::Result<()> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
-    let (stream, checkpoint) =
-        (args.next().context("STREAM")?, args.next().context("CHECKPOINT")?);
+    let (stream, checkpoint) = (args.next().context("STREAM")?, args.next().context("CHECKPOINT")?);
     let checkpoint = Path::new(&checkpoint);
     let url = std::env::var("TAKT_NATS_URL").unwrap_or("nats://127.0.0.1:4222".to_owned());
     let password = std::env::var("TAKT_NATS_SUBSCRIBER_PASSWORD")?;
