@@ -6,4 +6,5 @@ pub(crate) mod metered_log;
 pub(crate) mod port;
 pub(crate) mod rpc;
 pub(crate) mod seats;
+mod socket;
 pub(crate) mod telemetry;

@@ -1,22 +1,21 @@
 //! The port: connections are bounded in number and in patience, and let go in order.
 
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::socket::{PATIENCE, Socket};
 
 /// How many connections are served at once; more wait in the system's queue.
 const CONNECTIONS: usize = 4096;
@@ -132,7 +131,7 @@ async fn connection(
     // delayed acknowledgement, 40 ms later. A socket that refuses is only slower.
     drop(stream.set_nodelay(true));
     let heard = Arc::new(AtomicUsize::new(0));
-    let io = TokioIo::new(Heard { stream, bytes: Arc::clone(&heard) });
+    let io = TokioIo::new(Socket::new(stream, Arc::clone(&heard), PATIENCE));
     let builder = builder();
     let mut served = pin!(builder.serve_connection(io, TowerToHyperService::new(router)));
     let mut greeting = pin!(sleep(HEADER_WAIT));
@@ -175,54 +174,4 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_interval(ALIVE_EVERY)
         .keep_alive_timeout(HEADER_WAIT);
     builder
-}
-
-/// A connection that counts what it has heard, since hyper's patience begins only once it knows
-/// which protocol is spoken.
-struct Heard {
-    stream: TcpStream,
-    bytes: Arc<AtomicUsize>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.bytes.fetch_add(buffer.filled().len() - before, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
 }
