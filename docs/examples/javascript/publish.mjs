@@ -7,7 +7,7 @@ import { connect } from "@nats-io/transport-node";
 
 const [stream, card, column] = process.argv.slice(2);
 const client = await connect({
-  servers: process.env.TAKT_NATS_URL ?? "nats://127.0.0.1:4222",
+  servers: process.env.TAKT_NATS ?? "nats://127.0.0.1:4222",
   user: "publisher",
   pass: process.env.TAKT_NATS_PUBLISHER_PASSWORD,
 });

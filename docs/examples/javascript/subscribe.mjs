@@ -18,7 +18,7 @@ function save(sequence) {
 }
 
 const client = await connect({
-  servers: process.env.TAKT_NATS_URL ?? "nats://127.0.0.1:4222",
+  servers: process.env.TAKT_NATS ?? "nats://127.0.0.1:4222",
   user: "subscriber",
   pass: process.env.TAKT_NATS_SUBSCRIBER_PASSWORD,
   inboxPrefix: "_INBOX_subscriber",

@@ -14,7 +14,7 @@ import nats
 
 async def main(stream, card, column):
     client = await nats.connect(
-        os.environ.get("TAKT_NATS_URL", "nats://127.0.0.1:4222"),
+        os.environ.get("TAKT_NATS", "nats://127.0.0.1:4222"),
         user="publisher",
         password=os.environ["TAKT_NATS_PUBLISHER_PASSWORD"],
     )

@@ -25,7 +25,7 @@ def save(checkpoint, sequence):
 
 async def main(stream, checkpoint):
     client = await nats.connect(
-        os.environ.get("TAKT_NATS_URL", "nats://127.0.0.1:4222"),
+        os.environ.get("TAKT_NATS", "nats://127.0.0.1:4222"),
         user="subscriber",
         password=os.environ["TAKT_NATS_SUBSCRIBER_PASSWORD"],
         inbox_prefix=b"_INBOX_subscriber",

@@ -12,7 +12,7 @@ async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let mut next = |name: &'static str| args.next().context(name);
     let (stream, card, column) = (next("STREAM")?, next("CARD")?, next("COLUMN")?);
-    let url = std::env::var("TAKT_NATS_URL").unwrap_or("nats://127.0.0.1:4222".to_owned());
+    let url = std::env::var("TAKT_NATS").unwrap_or("nats://127.0.0.1:4222".to_owned());
     let password = std::env::var("TAKT_NATS_PUBLISHER_PASSWORD")?;
     let client = ConnectOptions::with_user_and_password("publisher".to_owned(), password);
     let client = client.connect(url).await?;

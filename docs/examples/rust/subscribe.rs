@@ -27,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let (stream, checkpoint) = (args.next().context("STREAM")?, args.next().context("CHECKPOINT")?);
     let checkpoint = Path::new(&checkpoint);
-    let url = std::env::var("TAKT_NATS_URL").unwrap_or("nats://127.0.0.1:4222".to_owned());
+    let url = std::env::var("TAKT_NATS").unwrap_or("nats://127.0.0.1:4222".to_owned());
     let password = std::env::var("TAKT_NATS_SUBSCRIBER_PASSWORD")?;
     let user = "subscriber".to_owned();
     let client = async_nats::ConnectOptions::with_user_and_password(user, password)
