@@ -92,11 +92,7 @@ async fn takt(log: &Arc<EmbeddedLog>, folder: &Path) -> anyhow::Result<[Run; 2]>
                 remedy: misfit.remedy,
             })
         },
-        // No inbox is read here.
-        parse_message: |_, _, _| {
-            let (reason, place, remedy) = Default::default();
-            Err(Misfit { reason, place, remedy })
-        },
+        text_of: |_, bytes| Ok(bytes.clone()),
         outlet: |_| vec![],
         outbox: None,
         nodes: None,

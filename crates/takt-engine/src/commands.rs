@@ -1,6 +1,6 @@
 //! Commands: decide against the read side, append, and answer with a receipt.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol_str::{SmolStr, format_smolstr};
 use takt_domain::rejection::{Asked, Unmet};
@@ -60,37 +60,74 @@ struct Decision {
     warnings: Vec<Unmet>,
 }
 
-/// Decides and appends, again after a conflict, until it is done or refused.
+/// Decides and appends, again after a conflict, until it is done, refused, or the deadline has passed.
 pub(crate) async fn execute(
     mailbox: &mut Mailbox,
     call: &Call,
     command: &Command,
 ) -> Result<Receipt, Error> {
     let digest = digest(command);
+    let began = Instant::now();
+    let mut ids = Ids::of(mailbox, call);
+    // What is refused or changes nothing on one of many nodes may be so because of what another
+    // node has changed by now, so it is looked at again at the head.
+    let mut is_sure = mailbox.shared.nodes.is_none();
+    mailbox.settle().await?;
     loop {
-        mailbox.settle().await?;
-        if let Some(known) = known(mailbox, call, &digest).await? {
+        if let Some(known) = known(mailbox, call, &ids, &digest).await? {
             return Ok(known);
         }
         let asked = Asked { at: mailbox.shared.clock.now(), actor: call.actor.clone() };
         let stream = mailbox.stream.clone();
         let decision = mailbox.shared.read(|world| decide(world, &stream, call, command, &asked));
-        let decision = match decision {
-            Ok(decision) => decision,
-            Err(error) => {
-                count_refusal(mailbox, command, &error);
-                return Err(error);
-            }
-        };
-        if decision.events.is_empty() {
+        let writes = decision.as_ref().is_ok_and(|decision| !decision.events.is_empty());
+        if !writes && !is_sure {
+            mailbox.catch_up().await?;
+            is_sure = true;
+            continue;
+        }
+        let decision = decision.inspect_err(|error| count_refusal(mailbox, command, error))?;
+        if !writes {
             return Ok(receipt(mailbox, &[], vec![]));
         }
-        let drafts = drafts(mailbox, call, decision.aggregate, decision.events, &digest);
+        let drafts = drafts(mailbox, call, &mut ids, decision.aggregate, decision.events, &digest);
         match mailbox.append(&drafts, &decision.also).await {
             Ok(_) => return Ok(receipt(mailbox, &drafts, decision.warnings)),
             Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
             Err(other) => return Err(other.into()),
         }
+        // An append whose answer was lost looks like a conflict with itself.
+        if let Some(first) =
+            ids.first().and_then(|id| mailbox.sequence_of(id)).filter(|_| call.key.is_none())
+        {
+            let sequence = first + (drafts.len() as u64).saturating_sub(1);
+            return Ok(Receipt { sequence, ..receipt(mailbox, &drafts, decision.warnings) });
+        }
+        if began.elapsed() > call.deadline {
+            return Err(Error::DeadlineExceeded);
+        }
+    }
+}
+
+/// The ids of a command's events, chosen once for the call however often it decides.
+struct Ids(Vec<EventId>);
+
+impl Ids {
+    fn of(mailbox: &Mailbox, call: &Call) -> Self {
+        Self(vec![event_id(mailbox, call.key.as_ref(), 0)])
+    }
+
+    fn first(&self) -> Option<&EventId> {
+        self.0.first()
+    }
+
+    /// As many ids as there are events.
+    fn take(&mut self, mailbox: &Mailbox, call: &Call, count: usize) -> &[EventId] {
+        while self.0.len() < count {
+            let ordinal = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+            self.0.push(event_id(mailbox, call.key.as_ref(), ordinal));
+        }
+        self.0.get(..count).unwrap_or_default()
     }
 }
 
@@ -101,9 +138,13 @@ fn receipt(mailbox: &Mailbox, drafts: &[Draft], warnings: Vec<Unmet>) -> Receipt
 }
 
 /// The receipt of the same command under the same key, if it was done before.
-async fn known(mailbox: &Mailbox, call: &Call, digest: &str) -> Result<Option<Receipt>, Error> {
-    let Some(key) = &call.key else { return Ok(None) };
-    let id = event_id(mailbox, Some(key), 0);
+async fn known(
+    mailbox: &Mailbox,
+    call: &Call,
+    ids: &Ids,
+    digest: &str,
+) -> Result<Option<Receipt>, Error> {
+    let (Some(key), Some(id)) = (&call.key, ids.first().copied()) else { return Ok(None) };
     let Some(seq) = mailbox.sequence_of(&id) else { return Ok(None) };
     let entries = mailbox.shared.log.read(seq, 1).await?;
     let recorded = entries.first().and_then(|entry| takt_events::decode(seq, &entry.bytes).ok());
@@ -138,20 +179,19 @@ fn event_id(mailbox: &Mailbox, key: Option<&SmolStr>, ordinal: u32) -> EventId {
 fn drafts(
     mailbox: &Mailbox,
     call: &Call,
+    ids: &mut Ids,
     aggregate: Aggregate,
     events: Vec<(Event, SmolStr, Time)>,
     digest: &SmolStr,
 ) -> Vec<Draft> {
-    let first = event_id(mailbox, call.key.as_ref(), 0);
-    let correlation = format_smolstr!("{first}");
-    (0_u32..)
-        .zip(events)
-        .map(|(ordinal, (event, subject, time))| {
-            let id =
-                if ordinal == 0 { first } else { event_id(mailbox, call.key.as_ref(), ordinal) };
+    let ids = ids.take(mailbox, call, events.len());
+    let correlation = ids.first().map(|first| format_smolstr!("{first}"));
+    let ids = ids.iter().copied().enumerate();
+    ids.zip(events)
+        .map(|((ordinal, id), (event, subject, time))| {
             let mut meta = mailbox.meta(id, time, &call.actor);
             meta.subject = subject;
-            meta.correlation = (ordinal > 0).then(|| correlation.clone());
+            meta.correlation = correlation.clone().filter(|_| ordinal > 0);
             meta.digest = (ordinal == 0).then(|| digest.clone());
             Draft { aggregate: aggregate.clone(), meta, event }
         })

@@ -1,7 +1,7 @@
 //! The handle that servers hold: calls go in, answers come out.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,11 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::commands::{Call, Command, Receipt};
 use crate::error::{Error, StartError};
-use crate::facts::{Parse, ParseMessage, Published};
+use crate::facts::{Came, Misfit, Parse, Published, TextOf};
+use crate::leases::{self, Leases};
 use crate::mailbox::{self, Answer, Task};
-use crate::{fold, reactions, save};
+use crate::verify::Verified;
+use crate::{fold, outlet, reactions, relay, save, verify};
 
 /// How many calls may wait in one stream's mailbox before callers wait too.
 const MAILBOX: usize = 1024;
@@ -43,8 +45,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How bytes become facts.
     pub parse: Parse,
-    /// How messages of the inbox become facts.
-    pub parse_message: ParseMessage,
+    /// How a message of the inbox becomes the bytes of a fact.
+    pub text_of: TextOf,
     /// What subscribers are told of an event.
     pub outlet: Outlet,
     /// Where subscribers are told, if anywhere.
@@ -73,6 +75,8 @@ pub type Outlet = fn(&Telling<'_>) -> Vec<OutMessage>;
 pub enum Health {
     /// It follows the log.
     Following,
+    /// The log is away, and why: reads are served as they were, and nothing can be recorded.
+    Cut(String),
     /// It has stopped following, and why; reads are refused.
     Broken(String),
 }
@@ -84,6 +88,12 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ReadStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) parse: Parse,
+    text_of: TextOf,
+    pub(crate) outlet: Outlet,
+    pub(crate) outbox: Option<Arc<dyn Outbox>>,
+    pub(crate) nodes: Option<Nodes>,
+    pub(crate) leases: Leases,
+    pub(crate) counts: Counts,
     pub(crate) source: SmolStr,
     pub(crate) world: RwLock<World>,
     pub(crate) trail: Mutex<fold::Trail>,
@@ -115,22 +125,64 @@ impl Shared {
         read(&self.world.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether this node does what only one node may do for a stream.
+    pub(crate) fn holds(&self, stream: &StreamName) -> bool {
+        self.term(stream).is_some()
+    }
+
+    /// In which term this node holds a stream's lease, if it does; the only node always does.
+    pub(crate) fn term(&self, stream: &StreamName) -> Option<u64> {
+        if self.nodes.is_none() { Some(0) } else { self.leases.term(stream.as_str()) }
+    }
+
+    /// A message of the inbox as one text.
+    pub(crate) fn text_of(
+        &self,
+        headers: &[(SmolStr, SmolStr)],
+        bytes: &Bytes,
+    ) -> Result<Bytes, Misfit> {
+        (self.text_of)(headers, bytes)
+    }
+
     /// Waits until the read side has come to a sequence, or tells that it never will.
     pub(crate) async fn caught_up(&self, seq: u64) -> Result<(), Error> {
+        self.come_to(seq, |health| match health {
+            Health::Broken(reason) => Some(reason.clone()),
+            Health::Following | Health::Cut(_) => None,
+        })
+        .await
+    }
+
+    /// As [`Shared::caught_up`], for who would write: a log that is away is not waited for.
+    pub(crate) async fn settled(&self, seq: u64) -> Result<(), Error> {
+        self.come_to(seq, Health::reason).await
+    }
+
+    async fn come_to(
+        &self,
+        seq: u64,
+        never: impl Fn(&Health) -> Option<String>,
+    ) -> Result<(), Error> {
         let mut seen = self.seen.subscribe();
         let mut health = self.health.subscribe();
+        let stopped = || Error::Unavailable("the engine has stopped".to_owned());
         tokio::select! {
             biased;
-            waited = seen.wait_for(|at| *at >= seq) => {
-                waited.map(drop).map_err(|_| Error::Unavailable("the engine has stopped".into()))
+            waited = seen.wait_for(|at| *at >= seq) => waited.map(drop).map_err(|_| stopped()),
+            ended = health.wait_for(|health| never(health).is_some()) => {
+                let reason = ended.ok().and_then(|health| never(&health));
+                Err(reason.map_or_else(stopped, Error::Unavailable))
             }
-            broken = health.wait_for(|health| matches!(health, Health::Broken(_))) => {
-                let reason = match broken.as_deref() {
-                    Ok(Health::Broken(reason)) => reason.clone(),
-                    Ok(Health::Following) | Err(_) => "the engine has stopped".to_owned(),
-                };
-                Err(Error::Unavailable(reason))
-            }
+        }
+    }
+}
+
+impl Health {
+    /// Why nothing can be recorded now, if it cannot.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Following => None,
+            Self::Cut(reason) | Self::Broken(reason) => Some(reason.clone()),
         }
     }
 }
@@ -156,6 +208,12 @@ impl Engine {
             store: parts.store,
             clock: parts.clock,
             parse: parts.parse,
+            text_of: parts.text_of,
+            outlet: parts.outlet,
+            outbox: parts.outbox,
+            nodes: parts.nodes,
+            leases: Leases::default(),
+            counts: Counts::default(),
             seen: watch::Sender::new(world.seq),
             saved: watch::Sender::new(world.seq),
             unsaved: AtomicBool::new(false),
@@ -177,6 +235,18 @@ impl Engine {
         shared.followers.spawn(fold::follow(Arc::clone(shared)));
         shared.followers.spawn(save::write_behind(Arc::clone(shared)));
         shared.writers.spawn(reactions::tick(engine.clone()));
+        match shared.nodes.clone() {
+            Some(nodes) => {
+                shared.followers.spawn(fold::probe(Arc::clone(shared)));
+                shared.writers.spawn(reactions::wake_holders(engine.clone()));
+                shared.writers.spawn(verify::serve(engine.clone(), Arc::clone(&nodes.relay)));
+                shared.writers.spawn(leases::keep(engine.clone(), nodes));
+            }
+            None if shared.outbox.is_some() => {
+                shared.writers.spawn(outlet::of_every_stream(engine.clone()));
+            }
+            None => {}
+        }
         Ok(engine)
     }
 
@@ -223,19 +293,59 @@ impl Engine {
     /// Records facts; each is answered for itself, in order.
     ///
     /// # Errors
-    /// `UnknownStream`, or the log cannot store: then ask again, nothing is recorded twice.
+    /// `UnknownStream`; `Unavailable` where no node holds the stream's lease, or the log cannot
+    /// store: then ask again, nothing is recorded twice.
     pub async fn publish(
         &self,
         stream: &StreamName,
         facts: Vec<Bytes>,
     ) -> Result<Vec<Published>, Error> {
-        self.heard_of(stream)?;
+        self.record(stream, facts, None, PUBLISH_DEADLINE).await
+    }
+
+    /// Records facts within a deadline; a dead letter that is replayed is the only fact of its call,
+    /// and passes although others wait behind it.
+    ///
+    /// # Errors
+    /// As [`Engine::publish`], and `DeadlineExceeded`.
+    pub async fn record(
+        &self,
+        stream: &StreamName,
+        facts: Vec<Bytes>,
+        letter: Option<uuid::Uuid>,
+        deadline: Duration,
+    ) -> Result<Vec<Published>, Error> {
+        self.is_followed()?;
+        let deadline = deadline.min(PUBLISH_DEADLINE);
+        let asked = Instant::now();
+        self.heard_of(stream, deadline).await?;
+        let left = deadline.saturating_sub(asked.elapsed());
+        let shared = &self.shared;
+        if let Some(nodes) = shared.nodes.as_ref().filter(|_| !shared.holds(stream)) {
+            return relay::publish(self, nodes, stream, (facts, letter), left).await;
+        }
+        let came = facts.into_iter().map(|bytes| Came {
+            is_replayed: letter.is_some(),
+            letter,
+            ..Came::of(shared, bytes)
+        });
+        let came = came.collect();
+        self.publish_here(stream, came, deadline.saturating_sub(asked.elapsed())).await
+    }
+
+    /// Records facts on this node, which holds the stream's lease.
+    pub(crate) async fn publish_here(
+        &self,
+        stream: &StreamName,
+        came: Vec<Came>,
+        deadline: Duration,
+    ) -> Result<Vec<Published>, Error> {
         let (answer, answered) = oneshot::channel();
         let asked = Instant::now();
         let (shown, wait) = oneshot::channel();
-        let task = Task::Facts { facts, answer: Answer { result: answer, shown } };
-        let published = self.ask(stream, task, answered, PUBLISH_DEADLINE).await?;
-        until_shown(wait, PUBLISH_DEADLINE.saturating_sub(asked.elapsed())).await;
+        let task = Task::Facts { came, answer: Answer { result: answer, shown } };
+        let published = self.ask(stream, task, answered, deadline).await?;
+        until_shown(wait, deadline.saturating_sub(asked.elapsed())).await;
         Ok(published)
     }
 
@@ -303,8 +413,22 @@ impl Engine {
     pub async fn verify(&self) -> Result<([u8; 32], [u8; 32], u64), Error> {
         let (live, seq) = self.shared.read(|world| (world.hash(), world.seq));
         let nothing = Default::default();
-        let (replayed, _) = fold::replay(self.shared.log.as_ref(), nothing, seq).await?;
+        let (replayed, _) = fold::replay(&self.shared.log, nothing, seq).await?;
         Ok((live, replayed.hash(), seq))
+    }
+
+    /// Folds the whole log anew once, and compares the read side of every node that answers, each
+    /// at its own sequence.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or the nodes cannot be asked.
+    pub async fn verify_all(&self) -> Result<Vec<Verified>, Error> {
+        verify::all(self).await
+    }
+
+    /// What became of the facts that this node has recorded since it was started.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        self.shared.counts.get()
     }
 
     /// Folds the whole log anew, puts the result in the place of the live read side, and saves it
@@ -315,7 +439,7 @@ impl Engine {
     /// When the log cannot be read or the store cannot be emptied; then the live read side stays.
     pub async fn rebuild(&self) -> Result<u64, Error> {
         let shared = &self.shared;
-        let log = shared.log.as_ref();
+        let log = &shared.log;
         let seq = shared.read(|world| world.seq);
         let folded = fold::replay(log, Default::default(), seq).await?;
         let folding = shared.folding.lock().await;
@@ -333,6 +457,9 @@ impl Engine {
         self.mailboxes().clear();
         shared.writers.close();
         shared.writers.wait().await;
+        if let Some(nodes) = &shared.nodes {
+            leases::release(self, nodes).await;
+        }
         shared.done.cancel();
         shared.followers.close();
         shared.followers.wait().await;
@@ -352,24 +479,39 @@ impl Engine {
         call: Call,
         command: Command,
     ) -> Result<Receipt, Error> {
+        self.is_followed()?;
+        let (deadline, asked) = (call.deadline, Instant::now());
         if !matches!(command, Command::Stream(stream::Command::Create { .. })) {
-            self.heard_of(stream)?;
+            self.heard_of(stream, deadline).await?;
         }
         let (answer, answered) = oneshot::channel();
-        let (deadline, asked) = (call.deadline, Instant::now());
         let (shown, wait) = oneshot::channel();
+        let left = deadline.saturating_sub(asked.elapsed());
         let task = Task::Command { call, command, answer: Answer { result: answer, shown } };
-        let receipt = self.ask(stream, task, answered, deadline).await?;
+        let receipt = self.ask(stream, task, answered, left).await?;
         until_shown(wait, deadline.saturating_sub(asked.elapsed())).await;
         Ok(receipt)
     }
 
+    /// Refuses what would write while the log is away.
+    fn is_followed(&self) -> Result<(), Error> {
+        self.health().reason().map_or(Ok(()), |reason| Err(Error::Unavailable(reason)))
+    }
+
     /// Refuses a name that nobody has asked to create, so that invented names get no mailbox.
-    /// A stream with a mailbox may be in the log and not yet folded; its mailbox decides.
-    fn heard_of(&self, stream: &StreamName) -> Result<(), Error> {
-        let known = self.mailboxes().contains_key(stream)
-            || self.shared.read(|world| world.streams.contains_key(stream));
-        if known { Ok(()) } else { Err(Error::UnknownStream(stream.clone())) }
+    /// A stream with a mailbox may be in the log and not yet folded; its mailbox decides. One that
+    /// another node has made a moment ago is found at the log's head.
+    async fn heard_of(&self, stream: &StreamName, deadline: Duration) -> Result<(), Error> {
+        let is_known = || {
+            self.mailboxes().contains_key(stream)
+                || self.shared.read(|world| world.streams.contains_key(stream))
+        };
+        if !is_known() {
+            let shared = &self.shared;
+            let look = async { shared.settled(shared.log.head().await?).await };
+            timeout(deadline, look).await.map_err(|_| Error::DeadlineExceeded)??;
+        }
+        if is_known() { Ok(()) } else { Err(Error::UnknownStream(stream.clone())) }
     }
 
     async fn ask<T>(
@@ -407,6 +549,29 @@ impl Engine {
         &self,
     ) -> std::sync::MutexGuard<'_, BTreeMap<StreamName, mpsc::Sender<Task>>> {
         self.shared.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of facts, counted since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counts([AtomicU64; 3]);
+
+impl Counts {
+    pub(crate) fn add(&self, published: &Vec<Published>) {
+        let [recorded, duplicate, dead] = &self.0;
+        for one in published {
+            let count = match one {
+                Published::Recorded { .. } => recorded,
+                Published::Duplicate { .. } => duplicate,
+                Published::Dead { .. } => dead,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> (u64, u64, u64) {
+        let [recorded, duplicate, dead] = self.0.each_ref().map(|it| it.load(Ordering::Relaxed));
+        (recorded, duplicate, dead)
     }
 }
 

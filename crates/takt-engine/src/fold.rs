@@ -16,6 +16,9 @@ use crate::save;
 
 /// How long a log that cannot be read now is left alone before it is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often a log on another machine is asked whether it is there, and how long it may take.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+const PROBE_WAIT: Duration = Duration::from_secs(3);
 /// How many entries are folded under one lock.
 const BATCH: usize = 512;
 
@@ -104,24 +107,73 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
         let folded = next.and_then(|entries| fold(&shared, decoded(entries)));
         drop(folding);
         let Err(error) = folded else {
-            shared.health.send_if_modified(|health| {
-                std::mem::replace(health, Health::Following) != Health::Following
-            });
+            mended(&shared);
             save::bound(&shared).await;
             continue;
         };
-        tracing::error!(%error, "the log cannot be followed; reads are refused");
-        shared.health.send_replace(Health::Broken(error.to_string()));
         match error {
             // What is damaged does not mend itself.
-            LogError::Damaged { .. } => return,
-            LogError::Unavailable { .. } => {}
+            LogError::Damaged { .. } => {
+                tracing::error!(%error, "the log cannot be followed; reads are refused");
+                shared.health.send_replace(Health::Broken(error.to_string()));
+                return;
+            }
+            LogError::Unavailable { .. } => cut(&shared, &error),
         }
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = shared.done.cancelled() => return,
+            }
+            if shared.log.head().await.is_ok() {
+                break;
+            }
+        }
+        mended(&shared);
+        tail = shared.log.tail(shared.read(|world| world.seq) + 1);
+    }
+}
+
+/// Tells that the log is away.
+fn cut(shared: &Shared, error: &LogError) {
+    let told = shared.health.send_if_modified(|health| {
+        let first = *health == Health::Following;
+        if first {
+            *health = Health::Cut(error.to_string());
+        }
+        first
+    });
+    if told {
+        tracing::error!(%error, "the log is away; reads are served as they were");
+    }
+}
+
+/// Tells that the log is there again.
+fn mended(shared: &Shared) {
+    shared.health.send_if_modified(|health| {
+        let was_cut = matches!(health, Health::Cut(_));
+        if was_cut {
+            *health = Health::Following;
+        }
+        was_cut
+    });
+}
+
+/// Asks a log on another machine now and then whether it is there, since a reader that waits does
+/// not notice.
+pub(crate) async fn probe(shared: Arc<Shared>) {
+    loop {
         tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(PROBE_EVERY) => {}
             () = shared.done.cancelled() => return,
         }
-        tail = shared.log.tail(shared.read(|world| world.seq) + 1);
+        match tokio::time::timeout(PROBE_WAIT, shared.log.head()).await {
+            Ok(Ok(_)) => mended(&shared),
+            Ok(Err(error @ LogError::Unavailable { .. })) => cut(&shared, &error),
+            // Damage is told by who reads it.
+            Ok(Err(LogError::Damaged { .. })) => {}
+            Err(_) => cut(&shared, &LogError::Unavailable { reason: "it does not answer".into() }),
+        }
     }
 }
 
@@ -146,7 +198,7 @@ fn fold(shared: &Shared, batch: Batch) -> Result<(), LogError> {
 
 /// A read side folded from the log up to a sequence, going on from `folded`.
 pub(crate) async fn replay(
-    log: &dyn EventLog,
+    log: &Arc<dyn EventLog>,
     folded: Folded,
     through: u64,
 ) -> Result<Folded, LogError> {
@@ -179,7 +231,7 @@ fn told(entry: &Entry) -> Recorded {
 /// An entry's event, and why it is not understood, if it is not: an entry that is no CloudEvent,
 /// or whose data does not fit its type, is kept as an unknown event, since history cannot be
 /// refused.
-fn decode(entry: &Entry) -> (Recorded, Option<DecodeError>) {
+pub(crate) fn decode(entry: &Entry) -> (Recorded, Option<DecodeError>) {
     match takt_events::decode(entry.seq, &entry.bytes) {
         Ok(recorded) => {
             let wrong = takt_events::misfit(&recorded.event);

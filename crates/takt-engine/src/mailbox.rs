@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use smol_str::SmolStr;
 use takt_domain::system::{Refusals, RefusalsSummed};
 use takt_domain::{Aggregate, ColumnName, Event, EventId, Meta, StreamName, Time, system};
@@ -18,8 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::commands::{self, Call, Command, Receipt};
 use crate::engine::Shared;
 use crate::error::Error;
-use crate::facts::{self, Published};
-use crate::reactions;
+use crate::facts::{self, Came, Published};
+use crate::{position, reactions};
 
 /// Refusals are summed for this long before they are written.
 const REFUSALS_EVERY: Duration = Duration::from_secs(10);
@@ -36,8 +35,14 @@ pub(crate) struct Answer<T> {
 pub(crate) enum Task {
     /// A command.
     Command { call: Call, command: Command, answer: Answer<Receipt> },
-    /// Facts, as they came.
-    Facts { facts: Vec<Bytes>, answer: Answer<Vec<Published>> },
+    /// Facts that came by a call.
+    Facts { came: Vec<Came>, answer: Answer<Vec<Published>> },
+    /// What came from the inbox after a position.
+    Taken { after: u64, came: Vec<Came>, answer: oneshot::Sender<Result<(), Error>> },
+    /// Where the inbox is to be followed from.
+    Position { answer: oneshot::Sender<Result<u64, Error>> },
+    /// Something is pending that another node has caused.
+    React,
     /// Time has passed: look at what is due and what is pending.
     Tick,
 }
@@ -54,6 +59,14 @@ pub(crate) struct Mailbox {
     pub(crate) part: usize,
     /// When the cursor was last written for no other reason.
     pub(crate) cursor_at: Option<Instant>,
+    /// The term in which this node holds the stream's lease, as far as the mailbox has seen.
+    term: Option<u64>,
+    /// The position up to which the inbox is taken in; the one in the log may lag behind.
+    pub(crate) taken: Option<u64>,
+    /// When the position was last written.
+    pub(crate) position_at: Option<Instant>,
+    /// Whether an append has failed in a way that leaves open whether it was stored.
+    is_uncertain: bool,
     pub(crate) refused: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
     refused_at: Instant,
 }
@@ -75,6 +88,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
         answered: 0,
         part: 0,
         cursor_at: None,
+        term: None,
+        taken: None,
+        position_at: None,
+        is_uncertain: false,
         refused: BTreeMap::new(),
         refused_at: Instant::now(),
     };
@@ -82,10 +99,12 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
         mailbox.take(task).await;
     }
     mailbox.write_refusals().await;
+    position::write(&mut mailbox).await;
 }
 
 impl Mailbox {
     async fn take(&mut self, task: Task) {
+        self.follow_lease();
         // Held until what follows from the task is recorded and folded.
         let _shown = match task {
             Task::Command { call, command, answer } => {
@@ -94,23 +113,56 @@ impl Mailbox {
                 let _ = answer.result.send(result);
                 Some(answer.shown)
             }
-            Task::Facts { facts, answer } => {
-                let result = facts::record(self, facts).await;
+            Task::Facts { came, answer } => {
+                let result = facts::record(self, &came).await;
                 let _ = answer.result.send(result);
                 Some(answer.shown)
             }
+            Task::Taken { after, came, answer } => {
+                let _ = answer.send(facts::take_in(self, after, &came).await.map(drop));
+                None
+            }
+            Task::Position { answer } => {
+                let _ = answer.send(position::begin(self).await);
+                None
+            }
+            Task::React => None,
             Task::Tick => {
-                if let Err(error) = reactions::due(self).await {
-                    tracing::warn!(stream = %self.stream, %error, "what is due could not be told");
-                }
-                if self.refused_at.elapsed() >= REFUSALS_EVERY {
-                    self.write_refusals().await;
-                }
+                self.tick().await;
                 None
             }
         };
+        if self.term.is_none() {
+            // What follows is for the holder to record; what was written here is shown.
+            let _ = self.settle().await;
+            return;
+        }
         if let Err(error) = reactions::answer(self).await {
             tracing::warn!(stream = %self.stream, %error, "a reaction could not be recorded");
+        }
+    }
+
+    /// What was remembered in another term may be wrong by now.
+    fn follow_lease(&mut self) {
+        let term = self.shared.term(&self.stream);
+        if term == self.term {
+            return;
+        }
+        (self.term, self.answered, self.part, self.cursor_at) = (term, 0, 0, None);
+        (self.taken, self.position_at) = (None, None);
+        // Whoever held the lease before may have written a moment ago.
+        self.is_uncertain = true;
+    }
+
+    async fn tick(&mut self) {
+        if self.term.is_some() {
+            if let Err(error) = reactions::due(self).await {
+                tracing::warn!(stream = %self.stream, %error, "what is due could not be told");
+            }
+            position::tick(self).await;
+        }
+        if self.refused_at.elapsed() >= REFUSALS_EVERY {
+            self.write_refusals().await;
         }
     }
 
@@ -151,7 +203,9 @@ impl Mailbox {
                 .into(),
             })
             .collect();
-        let first = self.shared.log.append(Append { conditions, entries }).await?;
+        let appended = self.shared.log.append(Append { conditions, entries }).await;
+        self.is_uncertain |= matches!(appended, Err(AppendError::Log(_)));
+        let first = appended?;
         self.written = first + (drafts.len() as u64).saturating_sub(1);
         Ok(first)
     }
@@ -162,14 +216,19 @@ impl Mailbox {
     }
 
     /// Waits until the read side has folded what this mailbox has written.
-    pub(crate) async fn settle(&self) -> Result<(), Error> {
-        self.shared.caught_up(self.written).await
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        if self.is_uncertain {
+            return self.catch_up().await;
+        }
+        self.shared.settled(self.written).await
     }
 
     /// Waits until the read side has folded the whole log, after a conflict.
     pub(crate) async fn catch_up(&mut self) -> Result<(), Error> {
-        self.written = self.shared.log.head().await?;
-        self.settle().await
+        self.written = self.written.max(self.shared.log.head().await?);
+        self.shared.settled(self.written).await?;
+        self.is_uncertain = false;
+        Ok(())
     }
 
     /// The envelope of an event that Takt itself is the source of.

@@ -150,7 +150,7 @@ impl Notices {
                 through: view.notices.tally.through,
             });
             stands
-                .filter(|it| it.line_seq > self.looked_at(it) && holds(&self.shared, &it.stream))
+                .filter(|it| it.line_seq > self.looked_at(it) && self.shared.holds(&it.stream))
                 .collect()
         })
     }
@@ -276,7 +276,7 @@ impl Notices {
         self.shared.read(|world| {
             let streams = world.streams.iter();
             let held = streams.filter(|(stream, view)| {
-                !view.notices.waiting.is_empty() && holds(&self.shared, stream)
+                !view.notices.waiting.is_empty() && self.shared.holds(stream)
             });
             let of_each = held.flat_map(|(stream, view)| {
                 view.notices.waiting.iter().map(move |waits| (stream, waits))
@@ -398,9 +398,4 @@ fn step(entry: &Entry) -> Option<Happened> {
         recorded: recorded.meta.recorded,
         historical: recorded.meta.historical,
     })
-}
-
-/// Whether this node does what only one may do for a stream.
-fn holds(_shared: &Shared, _stream: &StreamName) -> bool {
-    true
 }

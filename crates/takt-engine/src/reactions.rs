@@ -35,11 +35,36 @@ pub(crate) async fn tick(engine: Engine) {
             () = token.cancelled() => return,
             _ = beat.tick() => {}
         }
+        if engine.health().reason().is_some() {
+            continue;
+        }
         let streams: Vec<_> = engine.shared().read(|world| world.streams.keys().cloned().collect());
         for stream in streams {
             let Ok(mailbox) = engine.mailbox(&stream) else { return };
             // A full mailbox is awake already.
             let _ = mailbox.try_send(Task::Tick);
+        }
+    }
+}
+
+/// Wakes the mailboxes of streams whose lease this node holds when another node has caused
+/// something that is to be answered.
+pub(crate) async fn wake_holders(engine: Engine) {
+    let shared = engine.shared();
+    let mut seen = shared.seen.subscribe();
+    loop {
+        let pending: Vec<_> = shared.read(|world| {
+            let pending = world.streams.iter().filter(|(_, view)| !view.pending.is_empty());
+            pending.map(|(stream, _)| stream.clone()).collect()
+        });
+        for stream in pending.into_iter().filter(|stream| shared.holds(stream)) {
+            let Ok(mailbox) = engine.mailbox(&stream) else { return };
+            // A full mailbox is awake already.
+            let _ = mailbox.try_send(Task::React);
+        }
+        tokio::select! {
+            () = shared.token.cancelled() => return,
+            changed = seen.changed() => if changed.is_err() { return },
         }
     }
 }

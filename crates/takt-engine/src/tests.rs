@@ -21,6 +21,7 @@ mod answers;
 mod commands;
 mod due;
 mod line;
+mod nodes;
 mod notices;
 mod random;
 mod rebuild;
@@ -160,7 +161,7 @@ impl House {
             store: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock) as _,
             parse,
-            parse_message: |_, bytes, now| parse(bytes, now),
+            text_of: |_, bytes| Ok(bytes.clone()),
             outlet: |_| vec![],
             outbox: None,
             nodes: None,

@@ -54,6 +54,8 @@ pub struct StreamView {
     pub changes_count: u64,
     /// Refused commands by column and reason.
     pub refusals: BTreeMap<(Option<ColumnName>, SmolStr), u64>,
+    /// How far reactors other than the one on the line have come, by name.
+    pub cursors: BTreeMap<SmolStr, u64>,
     /// How far the intake has come.
     pub intake: Intake,
     /// What people outside are told of the line.

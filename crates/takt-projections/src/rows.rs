@@ -63,6 +63,7 @@ pub(crate) enum Key {
     Intake(StreamName),
     Notices(StreamName),
     Notice(StreamName, u64, SmolStr),
+    Cursors(StreamName),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,6 +204,7 @@ impl World {
             Key::Notice(name, sequence, receiver) => {
                 view(name)?.notices.waiting.get(&(*sequence, receiver.clone())).map(encode)
             }
+            Key::Cursors(name) => view(name).map(|it| encode(&it.cursors)),
             // Chunks are written once, by `take_rows`.
             Key::Identities(_) => None,
         }
@@ -231,6 +233,7 @@ fn stream_keys<'a>(name: &'a StreamName, view: &'a StreamView) -> impl Iterator<
                 Key::Notice(stream(), *sequence, receiver.clone())
             }),
         )
+        .chain((!view.cursors.is_empty()).then(|| Key::Cursors(stream())))
         .chain(view.pending.keys().map(move |seq| Key::Pending(stream(), *seq)))
 }
 
@@ -311,9 +314,9 @@ impl Loading {
                 let waiting = &mut self.view(name).notices.waiting;
                 waiting.insert((sequence, receiver), decode(value)?);
             }
+            Key::Cursors(name) => self.view(name).cursors = decode(value)?,
             Key::Rerun(name, part) => {
-                let reruns = Arc::make_mut(&mut self.view(name).reruns);
-                reruns.ends.insert(part, decode(value)?);
+                Arc::make_mut(&mut self.view(name).reruns).ends.insert(part, decode(value)?);
             }
             Key::Pending(name, seq) => {
                 let intents = decode::<Vec<SavedIntent>>(value)?.into_iter().map(Intent::from);

@@ -253,13 +253,22 @@ impl Fold<'_> {
                 let key = self.view.notices.fail(it);
                 self.mark_notices([key]);
             }
-            system::Event::ReactorAdvanced(it) => {
-                let waiting = self.view.pending.split_off(&it.through.saturating_add(1));
-                let answered = std::mem::replace(&mut self.view.pending, waiting);
-                for seq in answered.into_keys() {
-                    self.mark(|stream| Key::Pending(stream, seq));
-                }
-            }
+            system::Event::ReactorAdvanced(it) => self.advanced(it.through),
+        }
+    }
+
+    /// The reactor on the line has answered what was pending; others only keep their place.
+    fn advanced(&mut self, through: u64) {
+        let Aggregate::Reactor(name) = &self.recorded.aggregate else { return };
+        if name != "andon" {
+            self.view.cursors.insert(name.clone(), through);
+            self.mark(Key::Cursors);
+            return;
+        }
+        let waiting = self.view.pending.split_off(&through.saturating_add(1));
+        let answered = std::mem::replace(&mut self.view.pending, waiting);
+        for seq in answered.into_keys() {
+            self.mark(|stream| Key::Pending(stream, seq));
         }
     }
 

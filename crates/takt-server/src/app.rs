@@ -1,5 +1,6 @@
 //! Config, build, run: the whole server on one port.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
+use smol_str::SmolStr;
 use takt_domain::{Time, fact::Fact};
 use takt_engine::{Engine, Misfit, Parts, SystemClock};
 use tokio::time::timeout;
@@ -62,7 +65,7 @@ impl App {
             store: Arc::new(store),
             clock,
             parse: understood,
-            parse_message: |_, bytes, now| understood(bytes, now),
+            text_of,
             outlet: takt_intake::outlet::tell,
             outbox: Some(outbox),
             nodes: nodes.clone(),
@@ -135,11 +138,20 @@ impl App {
 }
 
 fn understood(bytes: &[u8], now: Time) -> Result<Fact, Misfit> {
-    takt_intake::parse(bytes, now).map_err(|misfit| Misfit {
-        reason: misfit.reason,
-        place: misfit.place,
-        remedy: misfit.remedy,
+    takt_intake::parse(bytes, now).map_err(misfit)
+}
+
+fn text_of(headers: &[(SmolStr, SmolStr)], bytes: &Bytes) -> Result<Bytes, Misfit> {
+    let text = takt_intake::structured(headers, bytes).map_err(misfit)?;
+    Ok(match text {
+        Cow::Borrowed(_) => bytes.clone(),
+        Cow::Owned(text) => text.into(),
     })
+}
+
+fn misfit(misfit: takt_intake::Misfit) -> Misfit {
+    let takt_intake::Misfit { reason, place, remedy } = misfit;
+    Misfit { reason, place, remedy }
 }
 
 fn router(

@@ -218,10 +218,11 @@ async fn on_failing_log(failures: i64, error: LogError) -> Engine {
 async fn a_log_that_fails_for_a_while_is_followed_again() {
     let engine = on_failing_log(2, LogError::Unavailable { reason: "too many files".into() }).await;
     let mut health = engine.health_changes();
-    health.wait_for(|it| matches!(it, Health::Broken(_))).await.unwrap();
-    let refused = engine.view(0, Duration::from_secs(1), |_| ()).await.unwrap_err();
-    assert!(matches!(&refused, Error::Unavailable(why) if why.contains("too many files")));
+    health.wait_for(|it| matches!(it, Health::Cut(_))).await.unwrap();
+    engine.view(0, Duration::from_secs(1), |_| ()).await.unwrap();
     let create = || stream::Command::Create { name: shop(), title: "Shop".into() };
+    let refused = engine.stream(&shop(), call(), create()).await.unwrap_err();
+    assert!(matches!(&refused, Error::Unavailable(why) if why.contains("too many files")));
     // Commands are refused while the log cannot be followed, and work again without a restart.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while engine.stream(&shop(), call(), create()).await.is_err() {

@@ -25,11 +25,7 @@ async fn engine(folder: &std::path::Path) -> Engine {
                 remedy: it.remedy,
             })
         },
-        // No inbox is read here.
-        parse_message: |_, _, _| {
-            let (reason, place, remedy) = Default::default();
-            Err(Misfit { reason, place, remedy })
-        },
+        text_of: |_, bytes| Ok(bytes.clone()),
         outlet: |_| vec![],
         outbox: None,
         nodes: None,

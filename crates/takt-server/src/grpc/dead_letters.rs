@@ -66,7 +66,8 @@ impl Services {
                 format!("only {} of {} bytes were kept", letter.bytes.len(), letter.length);
             return Err(invalid("id", &problem, "publish the event again, below 1 MiB"));
         }
-        let published = self.record(&letter.stream, vec![letter.bytes], wait).await?;
+        let published =
+            self.record(&letter.stream, vec![letter.bytes], Some(letter.id), wait).await?;
         let published = published.into_iter().next();
         let published = published.ok_or_else(|| Status::internal("no answer for the letter"))?;
         if let Published::Recorded { sequence } | Published::Duplicate { sequence } = published {

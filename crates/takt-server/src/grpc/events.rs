@@ -102,7 +102,7 @@ impl v1::event_service_server::EventService for Services {
             let problem = format!("{} events at once, limit {MAX_EVENTS}", asked.events.len());
             return Err(invalid("events", &problem, "publish in several calls"));
         }
-        let published = self.record(&stream, asked.events, wait).await?;
+        let published = self.record(&stream, asked.events, None, wait).await?;
         let sequence = published
             .iter()
             .map(|one| match one {
@@ -155,15 +155,16 @@ impl Services {
         Ok(self.stream(|sender| watch(tail, wanted, sender)))
     }
 
-    /// Records facts within a deadline, counted.
+    /// Records facts within a deadline, or the one of a dead letter that is replayed, counted.
     pub(crate) async fn record(
         &self,
         stream: &StreamName,
         facts: Vec<Bytes>,
+        letter: Option<uuid::Uuid>,
         deadline: Duration,
     ) -> Result<Vec<Published>, Status> {
-        let published = timeout(deadline, self.engine.publish(stream, facts)).await;
-        let published = published.unwrap_or(Err(Error::DeadlineExceeded)).map_err(status)?;
+        let recorded = timeout(deadline, self.engine.record(stream, facts, letter, deadline)).await;
+        let published = recorded.unwrap_or(Err(Error::DeadlineExceeded)).map_err(status)?;
         self.telemetry.published(&published);
         Ok(published)
     }

@@ -1,6 +1,6 @@
 //! Whether the server can serve, for gRPC's health service and for `/readyz`.
 
-use takt_engine::{Engine, Health};
+use takt_engine::Engine;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -10,10 +10,7 @@ pub(crate) fn unready(engine: &Engine, stopping: &CancellationToken) -> Option<S
     if stopping.is_cancelled() {
         return Some("the server is stopping".to_owned());
     }
-    match engine.health() {
-        Health::Following => None,
-        Health::Broken(reason) => Some(reason),
-    }
+    engine.health().reason()
 }
 
 /// Tells the health of the whole and of every service, now and at each change, until the server

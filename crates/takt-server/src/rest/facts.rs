@@ -56,7 +56,7 @@ pub(super) async fn publish(
         let problem = format!("{} events at once, limit {MAX_EVENTS}", facts.len());
         return Err(Problem::invalid("events", &problem, "publish in several requests"));
     }
-    Ok(answer(services.record(&stream, facts, PUBLISH_DEADLINE).await?))
+    Ok(answer(services.record(&stream, facts, None, PUBLISH_DEADLINE).await?))
 }
 
 /// The content type without its parameters, in small letters.

@@ -1,0 +1,231 @@
+//! What to do with each fact of a batch, before the batch is stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smol_str::SmolStr;
+use takt_domain::fact::Fact;
+use takt_domain::system::Parked;
+use takt_domain::{EventId, Meta, Time};
+
+use super::parked::{Waiting, thing};
+use super::{Came, Misfit};
+use crate::dead;
+use crate::error::Error;
+use crate::mailbox::{Draft, Mailbox};
+
+/// Entries that stand so close to each other are read in one piece.
+const CLOSE: u64 = 16;
+
+/// What to do with one fact.
+pub(super) enum Verdict {
+    /// The draft at this place of the batch.
+    Draft(usize),
+    Known(u64),
+    /// The same fact came earlier in this batch, as the draft at this place.
+    Twin(usize),
+    /// What is wrong, and the dead letter's id.
+    Dead(Misfit, uuid::Uuid),
+}
+
+/// What to do with a batch.
+pub(super) struct Judged {
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) parked: Vec<Parked>,
+    pub(super) freed: Vec<uuid::Uuid>,
+}
+
+/// Judges a batch; `unfit` tells why the log cannot store the one fact that it is of.
+pub(super) async fn judge(
+    mailbox: &Mailbox,
+    came: &[Came],
+    unfit: Option<&str>,
+) -> Result<Judged, Error> {
+    let index: Vec<Row> = came
+        .iter()
+        .map(|came| {
+            let Ok(fact) = &came.fact else { return Row::default() };
+            let id = EventId::derive(&fact.source, &fact.id, 0);
+            (id, mailbox.sequence_of(&id))
+        })
+        .collect();
+    let known = index.iter().filter_map(|(_, known)| *known).collect();
+    let mut judging = Judging {
+        digests: recorded_digests(mailbox, known).await?,
+        waiting: Waiting::of(mailbox, came).await?,
+        batch: BTreeMap::new(),
+        now: mailbox.shared.clock.now(),
+        judged: Judged {
+            verdicts: Vec::with_capacity(came.len()),
+            drafts: vec![],
+            parked: vec![],
+            freed: vec![],
+        },
+        mailbox,
+        unfit,
+    };
+    for (came, row) in came.iter().zip(index) {
+        let verdict = judging.one(came, row);
+        judging.judged.verdicts.push(verdict);
+    }
+    let (parked, freed) = judging.waiting.changes();
+    Ok(Judged { parked, freed, ..judging.judged })
+}
+
+/// A fact's id in the log, and where it stands there, if it does.
+type Row = (EventId, Option<u64>);
+
+struct Judging<'a> {
+    mailbox: &'a Mailbox,
+    digests: BTreeMap<u64, SmolStr>,
+    waiting: Waiting,
+    /// The places of the batch's own drafts.
+    batch: BTreeMap<EventId, usize>,
+    now: Time,
+    judged: Judged,
+    unfit: Option<&'a str>,
+}
+
+impl Judging<'_> {
+    fn one(&mut self, came: &Came, (id, known): Row) -> Verdict {
+        // What was read from the log and is published again is no news.
+        if let Some(seq) = came.own.and_then(|own| self.mailbox.sequence_of(&own)) {
+            return Verdict::Known(seq);
+        }
+        let fact = match &came.fact {
+            Ok(fact) => fact,
+            Err(misfit) => return self.dead(came, misfit.clone(), None),
+        };
+        let twin = self.batch.get(&id).copied();
+        let twin = twin.and_then(|place| Some((place, self.judged.drafts.get(place)?)));
+        let (same, digest) = match (twin, known) {
+            (Some((place, twin)), _) => (Verdict::Twin(place), twin.meta.digest.as_ref()),
+            (None, Some(seq)) => (Verdict::Known(seq), self.digests.get(&seq)),
+            (None, None) => return self.fresh(came, fact, id),
+        };
+        if digest == Some(&fact.digest) {
+            return same;
+        }
+        self.dead(came, reused(fact), Some(name_of(fact)))
+    }
+
+    fn fresh(&mut self, came: &Came, fact: &Fact, id: EventId) -> Verdict {
+        let thing = thing(fact);
+        let letter = came.letter.unwrap_or_else(|| {
+            dead::id_of(&self.mailbox.stream, &came.bytes, Some(&name_of(fact)))
+        });
+        if let Some(first) = self.waiting.first(&thing).filter(|first| *first != letter) {
+            self.waiting.park(thing, letter);
+            return Verdict::Dead(behind(first), letter);
+        }
+        if let Some(problem) = self.unfit {
+            self.waiting.park(thing, letter);
+            return Verdict::Dead(unfit(problem), letter);
+        }
+        self.waiting.free(letter);
+        let place = self.judged.drafts.len();
+        self.batch.insert(id, place);
+        self.judged.drafts.push(draft(fact.clone(), id, self.now));
+        Verdict::Draft(place)
+    }
+
+    fn dead(&self, came: &Came, misfit: Misfit, name: Option<String>) -> Verdict {
+        let id = || dead::id_of(&self.mailbox.stream, &came.bytes, name.as_ref());
+        Verdict::Dead(misfit, came.letter.unwrap_or_else(id))
+    }
+}
+
+/// The digests of recorded events. Facts that are published again mostly come in the order in which
+/// they were recorded, so what stands close together is read at once.
+async fn recorded_digests(
+    mailbox: &Mailbox,
+    seqs: BTreeSet<u64>,
+) -> Result<BTreeMap<u64, SmolStr>, Error> {
+    let mut digests = BTreeMap::new();
+    let mut left = seqs.iter().copied().peekable();
+    while let Some(first) = left.next() {
+        let mut last = first;
+        while let Some(next) = left.next_if(|next| next - last <= CLOSE) {
+            last = next;
+        }
+        read_digests(mailbox, first, last, &mut digests).await?;
+    }
+    Ok(digests)
+}
+
+async fn read_digests(
+    mailbox: &Mailbox,
+    first: u64,
+    last: u64,
+    digests: &mut BTreeMap<u64, SmolStr>,
+) -> Result<(), Error> {
+    let mut next = first;
+    while next <= last {
+        let count = usize::try_from(last - next + 1).unwrap_or(usize::MAX);
+        // A read may end early: at large entries, or before a damaged one, which is then an error
+        // and never taken for other content.
+        let entries = mailbox.shared.log.read(next, count).await?;
+        let Some(end) = entries.last() else { break };
+        next = end.seq + 1;
+        for entry in &entries {
+            let digest = takt_events::recorded_digest(&entry.bytes).unwrap_or_default();
+            digests.insert(entry.seq, digest);
+        }
+    }
+    Ok(())
+}
+
+fn reused(fact: &Fact) -> Misfit {
+    Misfit {
+        reason: format!(
+            "identity reused: source `{}` and id `{}` are recorded with other content",
+            fact.source, fact.id
+        ),
+        place: "id".to_owned(),
+        remedy: "give every event an id of its own".to_owned(),
+    }
+}
+
+/// What a dead letter's id comes from where the fact is understood.
+fn name_of(fact: &Fact) -> String {
+    let (source, id) = (&fact.source, &fact.id);
+    format!("{}:{source}{}:{id}{}", source.len(), id.len(), fact.digest)
+}
+
+fn unfit(problem: &str) -> Misfit {
+    Misfit {
+        reason: format!("cannot be applied: with its envelope it {problem}"),
+        place: "the whole event".to_owned(),
+        remedy: "publish it again in smaller parts, then drop this letter; what came later about \
+                 the same thing waits until then"
+            .to_owned(),
+    }
+}
+
+fn behind(first: uuid::Uuid) -> Misfit {
+    Misfit {
+        reason: format!("parked behind {first}"),
+        place: "the whole event".to_owned(),
+        remedy: format!("replay or drop letter `{first}` first, then replay this one"),
+    }
+}
+
+fn draft(fact: Fact, id: EventId, now: Time) -> Draft {
+    let meta = Meta {
+        id,
+        source: fact.source,
+        subject: fact.subject,
+        time: fact.time,
+        recorded: now,
+        sequence: fact.sequence,
+        actor: None,
+        causation: None,
+        correlation: fact.correlation,
+        traceparent: fact.traceparent,
+        historical: fact.historical,
+        digest: Some(fact.digest),
+        cdevent: fact.cdevent,
+    };
+    let (aggregate, event) = fact.report.into_event();
+    Draft { aggregate, meta, event }
+}

@@ -1,0 +1,262 @@
+//! Tells subscribers outside of what is recorded: in order, at least once, never of history.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use takt_domain::system::ReactorAdvanced;
+use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, andon, system};
+use takt_ports::{Append, AppendError, Condition, NewEntry, OutMessage, Outbox, Subject, Telling};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Engine, Shared};
+use crate::error::Error;
+use crate::fold;
+
+/// The reactor's name in its cursor's subject.
+const REACTOR: &str = "outlet";
+/// How often the cursor is written, at most.
+const CURSOR_EVERY: Duration = Duration::from_secs(1);
+/// How many entries are read at once where the outlet is behind.
+const BATCH: usize = 512;
+/// How many messages are sent at once, at most.
+const AT_ONCE: usize = 500;
+/// A cursor that is so far behind is written although nothing was sent.
+const FAR: u64 = 20_000;
+/// How long the outlet waits after a failure, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Begins to tell of a stream, if there is anywhere to tell it.
+pub(crate) fn begin(engine: &Engine, stream: &StreamName, token: &CancellationToken) {
+    let shared = engine.shared();
+    let Some(outbox) = shared.outbox.clone() else { return };
+    let shared = Arc::clone(shared);
+    let outlet = Outlet { shared, outbox, stream: stream.clone(), told: 0, written: 0, sent: 0 };
+    engine.shared().writers.spawn(run(outlet, token.clone()));
+}
+
+async fn run(mut outlet: Outlet, token: CancellationToken) {
+    let mut pause = AGAIN.0;
+    loop {
+        let begun = outlet.told;
+        let error = tokio::select! {
+            () = token.cancelled() => break,
+            error = outlet.follow() => error,
+        };
+        pause = if outlet.told > begun { AGAIN.0 } else { (pause * 2).min(AGAIN.1) };
+        tracing::warn!(stream = %outlet.stream, %error, "subscribers wait to be told");
+        tokio::select! {
+            () = token.cancelled() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    if let Err(error) = outlet.write_cursor().await {
+        tracing::warn!(stream = %outlet.stream, %error, "the outlet's cursor was not written");
+    }
+}
+
+struct Outlet {
+    shared: Arc<Shared>,
+    outbox: Arc<dyn Outbox>,
+    stream: StreamName,
+    /// Everything up to here has been told.
+    told: u64,
+    /// The cursor that the log has.
+    written: u64,
+    /// The last sequence that something was sent for.
+    sent: u64,
+}
+
+impl Outlet {
+    /// Tells of what is recorded until something fails.
+    async fn follow(&mut self) -> Error {
+        match self.following().await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn following(&mut self) -> Result<std::convert::Infallible, Error> {
+        // Whoever told of the stream before may have written its cursor a moment ago.
+        self.shared.settled(self.shared.log.head().await?).await?;
+        self.written = self.cursor();
+        self.told = self.told.max(self.written);
+        let mut changes = self.shared.changes.subscribe();
+        let mut cursor_at = Instant::now();
+        loop {
+            self.catch_up().await?;
+            let is_due = tokio::time::sleep_until(cursor_at + CURSOR_EVERY);
+            tokio::select! {
+                changed = next(&mut changes) => {
+                    let Some(changed) = changed else {
+                        return Err(Error::Unavailable("the engine has stopped".to_owned()));
+                    };
+                    self.tell_all(changed, false).await?;
+                }
+                () = is_due => {}
+            }
+            if cursor_at.elapsed() >= CURSOR_EVERY {
+                self.write_cursor().await?;
+                cursor_at = Instant::now();
+            }
+        }
+    }
+
+    fn cursor(&self) -> u64 {
+        self.shared.read(|world| {
+            let view = world.streams.get(&self.stream);
+            view.and_then(|view| view.cursors.get(REACTOR)).copied().unwrap_or(0)
+        })
+    }
+
+    /// Reads what has not been told from the log, where it is more than what comes live.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let mut cursor_at = Instant::now();
+        while self.told < *self.shared.seen.borrow() {
+            let entries = self.shared.log.read(self.told + 1, BATCH).await?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            let recorded = entries.iter().map(fold::decode).map(|(one, _)| Arc::new(one));
+            self.tell_all(recorded.collect(), true).await?;
+            if cursor_at.elapsed() >= CURSOR_EVERY {
+                self.write_cursor().await?;
+                cursor_at = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_all(&mut self, recorded: Vec<Arc<Recorded>>, is_read: bool) -> Result<(), Error> {
+        let mut messages: Vec<OutMessage> = vec![];
+        let mut next = self.told;
+        for one in recorded {
+            if one.seq <= next {
+                continue;
+            }
+            // What did not come live is read from the log first.
+            if one.seq != next + 1 && !is_read {
+                break;
+            }
+            next = one.seq;
+            if one.stream == self.stream && !one.meta.historical && !one.aggregate.is_system() {
+                messages.extend(self.messages(&one));
+            }
+        }
+        for some in messages.chunks(AT_ONCE) {
+            let sent = self.outbox.send(some.to_vec()).await;
+            sent.map_err(|error| Error::Unavailable(error.to_string()))?;
+        }
+        if let Some(last) = messages.last() {
+            self.sent = last.seq.max(self.sent);
+        }
+        self.told = next;
+        Ok(())
+    }
+
+    /// What subscribers are told of an event.
+    fn messages(&self, recorded: &Recorded) -> Vec<OutMessage> {
+        let alert = match &recorded.event {
+            Event::Andon(_) => self.alert(&recorded.meta.subject),
+            Event::Stream(_)
+            | Event::Board(_)
+            | Event::Testing(_)
+            | Event::Change(_)
+            | Event::Deployment(_)
+            | Event::System(_)
+            | Event::Unknown(_) => None,
+        };
+        let source = &self.shared.source;
+        (self.shared.outlet)(&Telling { recorded, source, alert: alert.as_ref() })
+    }
+
+    /// How the alert of an event on the line was pulled.
+    fn alert(&self, id: &str) -> Option<andon::Pulled> {
+        self.shared.read(|world| {
+            let (alert, known) = world.streams.get(&self.stream)?.alerts.all.get_key_value(id)?;
+            let (at, summary) = (known.pulled_at, known.summary.clone());
+            Some(andon::Pulled {
+                alert: alert.clone(),
+                effect: known.effect,
+                cause: known.cause.clone(),
+                stage: known.stage.clone(),
+                column: known.column.clone(),
+                cleared_by: None,
+                trigger: andon::Trigger { event: "".into(), at, summary },
+            })
+        })
+    }
+
+    /// Writes the cursor, if something was sent since or much has passed.
+    async fn write_cursor(&mut self) -> Result<(), Error> {
+        if self.sent <= self.written && self.told < self.written.saturating_add(FAR) {
+            return Ok(());
+        }
+        if !self.shared.holds(&self.stream) {
+            return Ok(());
+        }
+        let aggregate = Aggregate::Reactor(REACTOR.into());
+        let subject = Subject::of(&self.stream, &aggregate);
+        let last_seq = self.shared.read(|world| world.head_of(&self.stream, &aggregate));
+        let now = self.shared.clock.now();
+        let id = EventId(uuid::Uuid::now_v7());
+        let mut meta = Meta::new(id, self.shared.source.clone(), now);
+        meta.actor = Some("takt".into());
+        let event = ReactorAdvanced { through: self.told };
+        let event = Event::System(system::Event::ReactorAdvanced(event));
+        let bytes = takt_events::encode(&self.stream, &aggregate, &meta, &event).into();
+        let append = Append {
+            conditions: vec![Condition { subject: subject.clone(), last_seq }],
+            entries: vec![NewEntry { subject, id, bytes }],
+        };
+        match self.shared.log.append(append).await {
+            Ok(_) => self.written = self.told,
+            // The own cursor may not be folded yet; the next one carries more.
+            Err(AppendError::Conflict { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+        Ok(())
+    }
+}
+
+/// What has changed since, all at once; empty when the log must be read instead.
+async fn next(changes: &mut broadcast::Receiver<Arc<Recorded>>) -> Option<Vec<Arc<Recorded>>> {
+    let mut changed = match changes.recv().await {
+        Ok(first) => vec![first],
+        Err(RecvError::Lagged(_)) => return Some(vec![]),
+        Err(RecvError::Closed) => return None,
+    };
+    while changed.len() < BATCH
+        && let Ok(more) = changes.try_recv()
+    {
+        changed.push(more);
+    }
+    Some(changed)
+}
+
+/// Tells of every stream, where there is only one node.
+pub(crate) async fn of_every_stream(engine: Engine) {
+    let token = engine.shared().token.clone();
+    let mut begun = std::collections::BTreeSet::new();
+    let mut seen = engine.shared().seen.subscribe();
+    loop {
+        let streams: Vec<_> = engine.shared().read(|world| world.streams.keys().cloned().collect());
+        for stream in streams {
+            if !begun.contains(&stream) {
+                begin(&engine, &stream, &token);
+                begun.insert(stream);
+            }
+        }
+        tokio::select! {
+            () = token.cancelled() => return,
+            changed = seen.changed() => if changed.is_err() { return },
+        }
+        // Streams are made seldom, and what they told before they are found is read from the log.
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(CURSOR_EVERY) => {}
+        }
+    }
+}

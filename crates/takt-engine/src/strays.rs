@@ -1,0 +1,112 @@
+//! Messages to streams that nobody has made: dead letters with the remedy, by one node.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use takt_domain::StreamName;
+use takt_ports::{Inbox, stream_token};
+use tokio_util::sync::CancellationToken;
+
+use crate::dead;
+use crate::engine::{Engine, Shared};
+use crate::error::Error;
+use crate::facts::Misfit;
+use crate::intake::letter_id;
+
+/// How often the inbox is asked for messages to streams that are not known.
+const EVERY: Duration = Duration::from_secs(1);
+/// How many messages are read at once, and how many bytes.
+const AT_ONCE: (usize, usize) = (100, 4 * 1024 * 1024);
+
+/// Looks for messages to unknown streams while the lease is held.
+pub(crate) async fn run(engine: Engine, inbox: Arc<dyn Inbox>, token: CancellationToken) {
+    loop {
+        let looked = tokio::select! {
+            () = token.cancelled() => return,
+            looked = look(&engine, inbox.as_ref()) => looked,
+        };
+        if let Err(error) = looked {
+            tracing::warn!(%error, "messages to unknown streams could not be kept yet");
+        }
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<(), Error> {
+    let shared = engine.shared();
+    let unavailable = |error: takt_ports::InboxError| Error::Unavailable(error.to_string());
+    let strays = unknown(shared, inbox.tokens().await.map_err(unavailable)?);
+    if strays.is_empty() {
+        return Ok(());
+    }
+    // A stream may have been made on another node a moment ago.
+    shared.settled(shared.log.head().await?).await?;
+    for token in unknown(shared, strays) {
+        let (max, max_bytes) = AT_ONCE;
+        let messages = inbox.read(&token, 0, max, max_bytes).await.map_err(unavailable)?;
+        let Some(last) = messages.last().map(|message| message.seq) else { continue };
+        let stream = name_of(&token);
+        for message in messages {
+            let id = letter_id(inbox.creation(), message.seq);
+            let bytes = shared.text_of(&message.headers, &message.bytes).unwrap_or(message.bytes);
+            dead::keep(shared, &stream, id, &bytes, misfit(&stream)).await?;
+        }
+        inbox.purge(&token, last).await.map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+fn unknown(shared: &Shared, mut tokens: Vec<SmolStr>) -> Vec<SmolStr> {
+    let known: BTreeSet<String> =
+        shared.read(|world| world.streams.keys().map(stream_token).collect());
+    tokens.retain(|token| !known.contains(token.as_str()));
+    tokens
+}
+
+fn misfit(stream: &StreamName) -> Misfit {
+    Misfit {
+        reason: format!("unknown stream: `{stream}` is not made"),
+        place: "subject".to_owned(),
+        remedy: format!("make it with `takt stream create {stream}`, then replay the letter"),
+    }
+}
+
+/// The stream that a token stands for; a token that is a hash names itself.
+fn name_of(token: &str) -> StreamName {
+    let mut bytes = Vec::with_capacity(token.len());
+    let mut rest = token.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte {
+            Some(byte) if *first == b'=' => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            Some(_) | None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    let name = String::from_utf8(bytes).ok().and_then(|text| StreamName::parse(&text).ok());
+    name.unwrap_or_else(|| StreamName::new(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_the_stream_that_it_stands_for() {
+        for name in ["shop", "a.b *>", "ä=41"] {
+            assert_eq!(name_of(&stream_token(&name.into())).as_str(), name);
+        }
+        assert_eq!(name_of("a=4").as_str(), "a=4");
+    }
+}
