@@ -8,6 +8,7 @@ pub mod docker;
 pub mod http;
 pub mod nats;
 pub mod node;
+pub mod proxy;
 pub mod random;
 pub mod server;
 pub mod summary;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use browser::{Browser, Window};
 pub use nats::Nats;
+pub use proxy::Proxy;
 pub use random::Random;
 pub use server::{Ended, Server};
 pub use talk::Script;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::{Context, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::settings::{Login, Settings};
 
@@ -14,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often a silent server is asked whether it is there; two silences in a row end a connection.
 const PING: Duration = Duration::from_secs(5);
+/// How long something waits for a connection that is away before it is given up unsent.
+const AWAY: Duration = Duration::from_secs(2);
 /// How many publishes may wait for their acknowledgement.
 const IN_FLIGHT: usize = 4096;
 
@@ -106,6 +109,30 @@ impl Connection {
     /// Whether the server is reached, now and at each change.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// Waits for a connection that is away, but not for long: what is not sent then is known not to
+    /// be stored, and does not come late when the server is back.
+    pub(crate) async fn up(&self) -> Result<(), String> {
+        let mut link = self.link.clone();
+        let up = timeout(AWAY, link.wait_for(|link| *link == Link::Up)).await;
+        if matches!(up, Ok(Ok(_))) {
+            return Ok(());
+        }
+        match &*self.link.borrow() {
+            Link::Up => Err("the nats-server comes and goes".to_owned()),
+            Link::Down(reason) => Err(reason.clone()),
+        }
+    }
+
+    /// Does something until the connection is lost, since an answer does not come on another one.
+    pub(crate) async fn unless_lost<R>(&self, work: impl Future<Output = R>) -> Result<R, String> {
+        let mut link = self.link.clone();
+        link.mark_unchanged();
+        tokio::select! {
+            done = work => Ok(done),
+            _ = link.changed() => Err("the connection was lost on the way".to_owned()),
+        }
     }
 
     /// What of the server's settings differs from what Takt advises; for people, never a reason to

@@ -115,9 +115,18 @@ impl NatsLog {
         self.connection.context()
     }
 
+    /// Asks the server for something, if it is there and for as long as it is.
+    async fn unless_lost<R>(
+        &self,
+        work: impl Future<Output = Result<R, LogError>>,
+    ) -> Result<R, LogError> {
+        self.connection.up().await.map_err(|reason| unavailable(&reason))?;
+        self.connection.unless_lost(work).await.map_err(|reason| unavailable(&reason))?
+    }
+
     /// The leader's word on where a subject ends.
     async fn end_of(&self, subject: &Subject) -> Result<(u64, Hash), LogError> {
-        match last_of(&self.context(), subject).await? {
+        match self.unless_lost(last_of(&self.context(), subject)).await? {
             None => Ok((0, Hash::default())),
             Some(entry) => {
                 self.shared.saw(std::slice::from_ref(&entry));
@@ -164,8 +173,11 @@ impl NatsLog {
     async fn try_append(&self, append: &Append) -> Result<u64, AppendError> {
         let alone = append.entries.len() == 1;
         let one_at_a_time = if alone { None } else { Some(self.shared.batch.lock().await) };
+        self.connection.up().await.map_err(|reason| unavailable(&reason))?;
         let drafts = append::drafts(append, &self.ends(append).await?)?;
-        let sent = append::send(&self.connection.client(), &drafts).await;
+        let client = self.connection.client();
+        let sent = self.connection.unless_lost(append::send(&client, &drafts)).await;
+        let sent = sent.unwrap_or_else(Sent::Ask);
         drop(one_at_a_time);
         match sent {
             Sent::Stored(last) => Ok(self.stored(drafts, last)),
@@ -272,8 +284,9 @@ impl EventLog for NatsLog {
     }
 
     async fn head(&self) -> Result<u64, LogError> {
-        let stream = self.context().get_stream(STREAM).await;
-        let head = stream.map_err(|error| unavailable(&error))?.cached_info().state.last_sequence;
+        let context = self.context();
+        let asked = async { context.get_stream(STREAM).await.map_err(|error| unavailable(&error)) };
+        let head = self.unless_lost(asked).await?.cached_info().state.last_sequence;
         self.shared.known.fetch_max(head, Ordering::AcqRel);
         Ok(head)
     }
@@ -306,7 +319,8 @@ impl EventLog for NatsLog {
         let client = self.connection.client();
         let deadline = Instant::now() + LAG;
         loop {
-            let entries = get::entries(&client, STREAM, (from, max), None).await?;
+            let read = get::entries(&client, STREAM, (from, max), None);
+            let entries = self.unless_lost(read).await?;
             match entries.first() {
                 Some(first) if first.seq == from => return follow_each_other(entries),
                 Some(first) => {
@@ -333,7 +347,8 @@ impl EventLog for NatsLog {
         let known = self.shared.heads.get(subject).map_or(0, |(seq, _)| seq);
         let deadline = Instant::now() + LAG;
         loop {
-            let entries = get::entries(&client, STREAM, (from, max), Some(subject)).await?;
+            let read = get::entries(&client, STREAM, (from, max), Some(subject));
+            let entries = self.unless_lost(read).await?;
             if !entries.is_empty() || max == 0 || from > known || Instant::now() > deadline {
                 return Ok(entries);
             }
