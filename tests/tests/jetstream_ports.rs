@@ -156,6 +156,7 @@ async fn the_inbox_takes_long_messages_and_refuses_what_it_has_no_room_for() {
     while seen < 3 {
         let next = timeout(PATIENCE, incoming.next(100, 3 << 20)).await.unwrap().unwrap();
         assert_eq!((next.len(), next[0].bytes.len()), (1, 2 << 20), "about 3 MiB at once");
+        assert_eq!(next[0].subject, "takt.in.shop._", "what names a stream alone is its too");
         seen += next.len();
     }
     inbox.purge("shop", 3).await.unwrap();

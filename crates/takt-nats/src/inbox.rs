@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_nats::jetstream::stream::SubjectTransform;
 use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use smol_str::SmolStr;
@@ -38,6 +39,12 @@ impl NatsInbox {
     ) -> Result<Self, OpenError> {
         let mut config = keeping(NAME, &["takt.in.>"], replicas);
         config.max_bytes = max_bytes;
+        // A message to `takt.in.shop` alone is kept as one to `takt.in.shop._`, so that one filter
+        // finds all of a value stream: the server reads by two less than half as fast.
+        config.subject_transform = Some(SubjectTransform {
+            source: "takt.in.*".to_owned(),
+            destination: "takt.in.{{wildcard(1)}}._".to_owned(),
+        });
         config.metadata.insert(ID.to_owned(), Uuid::new_v4().to_string());
         let stream = made_or_checked(&context, config).await?;
         let id = stream.cached_info().config.metadata.get(ID).cloned().unwrap_or_default();
@@ -53,7 +60,7 @@ impl NatsInbox {
     }
 
     fn reading(&self, token: &str, after: u64) -> Reading {
-        Reading { context: self.context.clone(), stream: NAME, filters: filters(token), after }
+        Reading { context: self.context.clone(), stream: NAME, filters: vec![filter(token)], after }
     }
 
     /// Asks whether the stream is still the one that was opened, and still holds what was read.
@@ -78,11 +85,11 @@ impl NatsInbox {
 }
 
 /// The subjects under one token.
-fn filters(token: &str) -> Vec<String> {
-    vec![format!("takt.in.{token}"), format!("takt.in.{token}.>")]
+fn filter(token: &str) -> String {
+    format!("takt.in.{token}.>")
 }
 
-pub(crate) fn unavailable(reason: &(impl ToString + ?Sized)) -> InboxError {
+fn unavailable(reason: &(impl ToString + ?Sized)) -> InboxError {
     InboxError { reason: reason.to_string().into() }
 }
 
@@ -130,12 +137,9 @@ impl Inbox for NatsInbox {
     async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
         let stream = self.context.get_stream_no_info(NAME).await;
         let stream = stream.map_err(|error| unavailable(&error))?;
-        for filter in filters(token) {
-            // The server keeps the sequence that is named.
-            let purge = stream.purge().sequence(through.saturating_add(1)).filter(filter);
-            purge.await.map_err(|error| unavailable(&error))?;
-        }
-        Ok(())
+        // The server keeps the sequence that is named.
+        let purge = stream.purge().sequence(through.saturating_add(1)).filter(filter(token));
+        purge.await.map(|_| ()).map_err(|error| unavailable(&error))
     }
 }
 

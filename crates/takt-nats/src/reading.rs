@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Reading {
     pub(crate) context: Context,
     pub(crate) stream: &'static str,
+    /// None for all; by more than one the server reads far more slowly.
     pub(crate) filters: Vec<String>,
     /// Messages after this sequence.
     pub(crate) after: u64,
