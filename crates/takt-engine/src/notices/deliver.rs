@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use takt_domain::notice::Step;
-use takt_domain::{Event, EventId, Recorded};
+use takt_domain::{Event, EventId, Recorded, Time, andon};
 use takt_ports::{Notice, Notifier, NotifyError};
 use takt_projections::AlertRecord;
 
@@ -78,6 +78,18 @@ fn notice_key(key: &Key, alert: &str, step: Step) -> uuid::Uuid {
     EventId::derive(&source, &id, 0).0
 }
 
+/// Until when an acknowledgement holds, or the deadline that passed.
+const fn until(event: &Event) -> Option<Time> {
+    use andon::Event as E;
+    let Event::Andon(event) = event else { return None };
+    match event {
+        E::Acknowledged(it) => Some(it.until),
+        E::AcknowledgementExpired(it) => Some(it.at),
+        E::Escalated(it) => Some(it.at),
+        E::Pulled(_) | E::Joined(_) | E::ConditionCleared(_) | E::Resolved(_) => None,
+    }
+}
+
 fn data(
     key: &Key,
     recorded: &Recorded,
@@ -96,6 +108,7 @@ fn data(
     put("step", json!(step));
     put("sequence", json!(key.sequence));
     put("by", json!(recorded.meta.actor));
+    put("until", json!(until(&recorded.event)));
     if let Some(record) = record {
         put("effect", json!(record.effect));
         put("cause", json!(record.cause));

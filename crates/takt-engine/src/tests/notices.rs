@@ -74,6 +74,8 @@ async fn every_receiver_is_told_each_step_of_an_alert_once_and_in_order() {
     assert_eq!(steps(&pager.seen().tried), all);
     let keys = chat.seen().taken.into_iter().chain(pager.seen().taken).map(|it| it.key);
     assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), 6, "each has its own key");
+    let held = body(&chat.seen().taken[1])["data"]["until"].clone();
+    assert_eq!(held, "2023-11-14T22:14:20Z", "a minute from when it was acknowledged");
     let last = body(&chat.seen().taken[2]);
     assert_eq!(last["type"], "dev.takt.andon.notice.v1");
     assert_eq!(last["subject"], "a");
