@@ -16,9 +16,6 @@ use crate::testing;
 use crate::text;
 use crate::time::{Span, Time};
 
-/// The longest summary of what pulled, in bytes: a source's own words may be of any length.
-const LONGEST_SUMMARY: usize = 4096;
-
 /// What should be done because of an event; answered once, by a command on `line`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Intent {
@@ -383,7 +380,7 @@ impl Told<'_> {
         Trigger {
             event: self.recorded.meta.id.to_smolstr(),
             at: self.recorded.meta.time,
-            summary: text::cut(&summary, LONGEST_SUMMARY).into(),
+            summary: text::cut(&summary, text::LONGEST).into(),
         }
     }
 

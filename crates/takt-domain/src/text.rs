@@ -5,6 +5,10 @@ use std::borrow::Cow;
 /// The most characters of a value that a message shows.
 const SHOWN: usize = 80;
 
+/// The longest text that is shown of what a source has reported, in bytes; a command has no room
+/// for more.
+pub const LONGEST: usize = 4096;
+
 /// A value as a message shows it: its first 80 characters, and a sign if there were more.
 pub fn shown(value: &str) -> Cow<'_, str> {
     match value.char_indices().nth(SHOWN) {

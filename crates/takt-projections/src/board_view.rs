@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 use takt_domain::board::{Board, Card, Class, Column, ColumnKind, WipLimit};
-use takt_domain::{CardId, ColumnName, Span, Time};
+use takt_domain::{CardId, ColumnName, Span, Time, text};
 
 /// A board at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,14 +113,19 @@ pub fn card_at(board: &Board, id: &CardId, now: Time) -> Option<(ColumnName, Car
 fn card_view(id: &CardId, card: &Card, since: Time, now: Time) -> CardView {
     CardView {
         id: id.clone(),
-        title: card.title().into(),
-        kind: card.kind().into(),
+        title: shown(card.title()),
+        kind: shown(card.kind()),
         class: card.class(),
         size: card.size(),
-        blocked: card.blocked().cloned(),
+        blocked: card.blocked().map(|reason| shown(reason)),
         since,
         age: now.since(since),
     }
+}
+
+/// A source may report a text of any length, and is never refused; people see its beginning.
+fn shown(text: &str) -> SmolStr {
+    text::cut(text, text::LONGEST).into()
 }
 
 /// The newest cards of a column, the oldest of them first.

@@ -12,7 +12,7 @@ use takt_domain::policy::Intent;
 use takt_domain::testing::{self, CaseOutcome, Level};
 use takt_domain::{
     AlertId, BoardId, CardId, ChangeId, ColumnName, EnvironmentId, Meta, OrderKey, RunId, Time,
-    change, stream,
+    change, stream, text,
 };
 
 use crate::intake::Intake;
@@ -231,7 +231,7 @@ impl TestRun {
             }
             let broken = matches!(case.outcome, CaseOutcome::Failed | CaseOutcome::Errored);
             if broken && self.broken.len() < FAILED_NAMES {
-                self.broken.push(case.name.clone());
+                self.broken.push(text::cut(&case.name, text::LONGEST).into());
             }
         }
     }

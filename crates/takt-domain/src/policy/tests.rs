@@ -134,7 +134,7 @@ fn what_pulled_is_told_in_a_summary_that_a_notice_has_room_for() {
     }));
     let told = react(None, None, &incident);
     let [Intent::Pull { trigger, .. }] = &told[..] else { panic!("{told:?}") };
-    assert!(trigger.summary.len() <= LONGEST_SUMMARY && trigger.summary.ends_with('…'));
+    assert!(trigger.summary.len() <= text::LONGEST && trigger.summary.ends_with('…'));
 }
 
 #[test]

@@ -275,3 +275,25 @@ fn a_report_of_a_change_that_says_little_takes_nothing_away() {
         assert_eq!(change.order.time, Time::from_micros(4_000_000), "{order:?}");
     }
 }
+
+#[test]
+fn a_text_of_any_length_is_kept_and_shown_cut() {
+    let long = "ü".repeat(500_000);
+    let (aggregate, event) = on_main(board::Event::CardReported(CardReported {
+        card: "c1".into(),
+        column: Some("doing".into()),
+        details: Details { title: Some(long.as_str().into()), ..Details::default() },
+        blocked: Some(true),
+        reason: Some(long.as_str().into()),
+        deleted: false,
+    }));
+    let mut world = World::default();
+    world.apply(&recorded(1, 1, 1, aggregate, event));
+    let board = &world.streams["shop"].boards["main"];
+    assert_eq!(board.cards["c1"].title(), long);
+    let view = crate::board_view(board, Time::EPOCH);
+    let card = &view.columns[0].cards[0];
+    for shown in [&card.title, card.blocked.as_ref().unwrap()] {
+        assert!(shown.len() <= takt_domain::text::LONGEST && shown.ends_with('…'));
+    }
+}

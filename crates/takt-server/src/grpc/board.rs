@@ -139,13 +139,13 @@ fn card(board: &Board, id: &CardId, card: &Card) -> v1::Card {
         |pair: &[board::Move]| matches!(pair, [a, b] if done(a) && !done(b) && b.column.is_some());
     v1::Card {
         card: id.to_string(),
-        title: card.title().to_owned(),
-        r#type: card.kind().to_owned(),
+        title: checks::shown(card.title()),
+        r#type: checks::shown(card.kind()),
         class: word(card.class()),
         size: card.size(),
         column: card.place().map(ToString::to_string).unwrap_or_default(),
         blocked: card.blocked().is_some(),
-        blocked_reason: card.blocked().map(ToString::to_string).unwrap_or_default(),
+        blocked_reason: card.blocked().map(|reason| checks::shown(reason)).unwrap_or_default(),
         first_seen: card.first_seen().map(timestamp),
         entered: card.stay().map(|stay| timestamp(stay.order.time)),
         deleted: card.place().is_none(),

@@ -1,7 +1,7 @@
 //! What the texts, times and sizes of a request must keep to before the rules see them, and how
 //! much an answer may hold.
 
-use takt_domain::{Span, Time};
+use takt_domain::{Span, Time, text};
 use takt_proto::convert::{self, Duration, OutOfRange, Timestamp};
 use takt_proto::methods::{Message, encoded_len};
 use tonic::Status;
@@ -9,7 +9,7 @@ use tonic::Status;
 use super::status::invalid;
 
 /// The longest text, in bytes.
-const TEXT: usize = 4096;
+const TEXT: usize = text::LONGEST;
 /// The longest name, such as an actor's or a key.
 const NAME: usize = 512;
 /// The longest policy.
@@ -20,6 +20,11 @@ const ANSWER: usize = 3 * 1024 * 1024;
 /// Texts of at most 4 KiB, each with its field.
 pub(super) fn texts(fields: &[(&'static str, &str)]) -> Result<(), Status> {
     fields.iter().try_for_each(|(field, value)| within(field, value, TEXT))
+}
+
+/// A text as an answer shows it: facts are not held to what a request may hold.
+pub(super) fn shown(value: &str) -> String {
+    text::cut(value, TEXT).into_owned()
 }
 
 /// A name of at most 512 bytes.
