@@ -19,6 +19,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How often a log on another machine is asked whether it is there, and how long it may take.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PROBE_WAIT: Duration = Duration::from_secs(3);
+/// How many entries are read ahead at once; a read of a log on another machine costs a round trip.
+const AHEAD: usize = 2048;
 /// How many entries are folded under one lock.
 const BATCH: usize = 512;
 
@@ -60,14 +62,33 @@ type Batch = Vec<(Entry, Arc<Recorded>)>;
 
 /// Reads and decodes the next entries up to `head`, on a task of its own: at a start there is much
 /// to fold, and folding need not wait for reading.
-fn read_ahead(shared: &Arc<Shared>, from: u64, head: u64) -> JoinHandle<Result<Batch, LogError>> {
-    let log = Arc::clone(&shared.log);
-    shared.followers.spawn(async move {
-        if from > head {
+fn read_ahead(
+    log: &Arc<dyn EventLog>,
+    from: u64,
+    head: u64,
+    decoded: fn(Vec<Entry>) -> Batch,
+) -> JoinHandle<Result<Batch, LogError>> {
+    let log = Arc::clone(log);
+    tokio::spawn(async move {
+        let Some(left) = (head + 1).checked_sub(from).filter(|left| *left > 0) else {
             return Ok(vec![]);
-        }
-        Ok(decoded(log.read(from, BATCH).await?))
+        };
+        let left = usize::try_from(left).unwrap_or(AHEAD);
+        Ok(decoded(log.read(from, left.min(AHEAD)).await?))
     })
+}
+
+fn ended(error: tokio::task::JoinError) -> LogError {
+    LogError::Unavailable { reason: error.to_string().into() }
+}
+
+/// As [`decoded`], where what is wrong with an entry was told when it was first folded.
+fn decoded_again(entries: Vec<Entry>) -> Batch {
+    let recorded = |entry: Entry| {
+        let recorded = Arc::new(decode(&entry).0);
+        (entry, recorded)
+    };
+    entries.into_iter().map(recorded).collect()
 }
 
 fn decoded(entries: Vec<Entry>) -> Batch {
@@ -81,14 +102,12 @@ fn decoded(entries: Vec<Entry>) -> Batch {
 /// Folds everything that is in the log now.
 pub(crate) async fn catch_up_to_head(shared: &Arc<Shared>) -> Result<(), LogError> {
     let head = shared.log.head().await?;
-    let mut next = read_ahead(shared, shared.read(|world| world.seq) + 1, head);
+    let log = &shared.log;
+    let mut next = read_ahead(log, shared.read(|world| world.seq) + 1, head, decoded);
     loop {
-        let ended = |error: tokio::task::JoinError| LogError::Unavailable {
-            reason: error.to_string().into(),
-        };
         let batch = next.await.map_err(ended)??;
         let Some((last, _)) = batch.last() else { return Ok(()) };
-        next = read_ahead(shared, last.seq + 1, head);
+        next = read_ahead(log, last.seq + 1, head, decoded);
         fold(shared, batch)?;
         save::bound(shared).await;
     }
@@ -203,20 +222,17 @@ pub(crate) async fn replay(
     through: u64,
 ) -> Result<Folded, LogError> {
     let (mut world, mut trail) = folded;
-    while world.seq < through {
-        let left = usize::try_from(through - world.seq).unwrap_or(BATCH);
-        let entries = log.read(world.seq + 1, left.min(BATCH)).await?;
-        if entries.is_empty() {
-            break;
-        }
-        for entry in &entries {
+    let mut next = read_ahead(log, world.seq + 1, through, decoded_again);
+    loop {
+        let batch = next.await.map_err(ended)??;
+        let Some((last, _)) = batch.last() else { return Ok((world, trail)) };
+        next = read_ahead(log, last.seq + 1, through, decoded_again);
+        for (entry, recorded) in &batch {
             trail.add(entry)?;
-            // What is wrong with an entry was told when it was first folded.
-            world.apply(&decode(entry).0);
+            world.apply(recorded);
         }
         world.forget_changes();
     }
-    Ok((world, trail))
 }
 
 /// An entry's event; tells what is wrong with it, if it is not understood.

@@ -26,6 +26,7 @@ mod notices;
 mod random;
 mod rebuild;
 mod total;
+mod turns;
 mod unread;
 
 /// A store in memory that outlives the engine, as a disk would.

@@ -6,19 +6,19 @@ use tokio::time::Instant;
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What several nodes share.
-struct Town {
-    house: House,
-    leases: MemoryLeases,
-    inbox: MemoryInbox,
+pub(super) struct Town {
+    pub(super) house: House,
+    pub(super) leases: MemoryLeases,
+    pub(super) inbox: MemoryInbox,
     relays: MemoryRelays,
     outbox: MemoryOutbox,
 }
 
 impl Town {
-    fn new(ttl: Duration) -> Self {
+    pub(super) fn new(ttl: Duration) -> Self {
         Self {
             house: House::new(),
             leases: MemoryLeases::new(ttl),
@@ -29,11 +29,11 @@ impl Town {
     }
 
     /// A node with projections of its own.
-    async fn node(&self) -> Engine {
+    pub(super) async fn node(&self) -> Engine {
         self.node_on(Arc::clone(&self.house.log) as _).await
     }
 
-    async fn node_on(&self, log: Arc<dyn EventLog>) -> Engine {
+    pub(super) async fn node_on(&self, log: Arc<dyn EventLog>) -> Engine {
         let own = House { store: Arc::default(), ..self.house.clone() };
         let nodes = Nodes {
             lease: Arc::new(self.leases.node()),
@@ -50,13 +50,13 @@ impl Town {
     }
 
     /// All facts of cards that are in the log, in its order.
-    async fn facts(&self) -> Vec<String> {
+    pub(super) async fn facts(&self) -> Vec<String> {
         let history = history(&self.house).await;
         let facts = history.iter().filter(|one| one.meta.source == "test");
         facts.map(|one| format!("{} {}", one.meta.subject, one.meta.time)).collect()
     }
 
-    fn at(&self, card: u32, second: u32) -> String {
+    pub(super) fn at(&self, card: u32, second: u32) -> String {
         format!("c{card} {}", Time::EPOCH + Span::from_secs(i64::from(second)))
     }
 }
@@ -71,7 +71,7 @@ fn message(recorded: &Recorded) -> Option<takt_ports::OutMessage> {
     })
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < deadline, "{what}");
@@ -79,18 +79,24 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn create(engine: &Engine) {
+pub(super) async fn create(engine: &Engine) {
     let create = stream::Command::Create { name: shop(), title: "Shop".into() };
     engine.stream(&shop(), call(), create).await.unwrap();
     board(engine, column("todo", 0)).await.unwrap();
     board(engine, column("doing", 3)).await.unwrap();
 }
 
+/// A command on a task of its own.
+fn asked(engine: &Engine, call: Call, order: Order) -> tokio::task::JoinHandle<Receipt> {
+    let engine = engine.clone();
+    tokio::spawn(async move { engine.board(&shop(), &BoardId::main(), call, order).await.unwrap() })
+}
+
 fn holds(engine: &Engine) -> bool {
     engine.shared().holds(&shop())
 }
 
-async fn same_everywhere(engine: &Engine, nodes: usize) {
+pub(super) async fn same_everywhere(engine: &Engine, nodes: usize) {
     let rows = engine.verify_all().await.unwrap();
     assert_eq!(rows.len(), nodes);
     for row in rows {
@@ -132,16 +138,12 @@ async fn one_key_sent_to_two_nodes_at_once_is_one_effect() {
     for round in 0..50 {
         let key = Some(format!("k{round}").into());
         let card = format!("c{round}");
-        let asked = nodes.clone().map(|engine| {
-            let (call, card) = (Call { key: key.clone(), ..call() }, card.clone());
-            tokio::spawn(
-                async move { engine.board(&shop(), &BoardId::main(), call, add(&card)).await },
-            )
+        let [one, two] = nodes.each_ref().map(|engine| {
+            let call = Call { key: key.clone(), ..call() };
+            asked(engine, call, add(&card))
         });
-        let mut receipts = vec![];
-        for one in asked {
-            receipts.push(one.await.unwrap().unwrap());
-        }
+        let (one, two) = tokio::join!(one, two);
+        let receipts = [one.unwrap(), two.unwrap()];
         assert_eq!(receipts[0].sequence, receipts[1].sequence);
         assert_ne!(receipts[0].duplicate, receipts[1].duplicate);
     }
