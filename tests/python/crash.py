@@ -1,12 +1,14 @@
 """Writers that keep writing while the server is killed, and remember what was acknowledged.
 
-    crash.py ADDRESS TAKT
+    crash.py ADDRESS[,ADDRESS] TAKT [NATS]
 
-Says `acked` after every acknowledgement. On the line `check` the writers pause, the log is read from
+With several addresses the writers go to one node or the other; with a nats-server one more writer
+publishes to the inbox, and what the inbox has stored counts as acknowledged. Says `acked` after every acknowledgement. On the line `check` the writers pause, the log is read from
 where it was read last, and everything acknowledged must be in it exactly once, where it was said to
 be; then it says `checked HEAD ACKNOWLEDGED` and the writers go on. On `done` it ends.
 """
 
+import asyncio
 import json
 import os
 import random
@@ -14,14 +16,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from takt import Takt
 
 
 class Writers:
-    def __init__(self, address, takt):
-        self.address, self.takt = address, takt
-        self.first = Takt(address).learn("BoardService", "EventService", "AdminService")
+    def __init__(self, addresses, takt, nats=None):
+        self.addresses, self.takt, self.nats = addresses, takt, nats
+        self.first = Takt(addresses[0]).learn("BoardService", "EventService", "AdminService")
         self.lock, self.going = threading.Condition(), True
         self.busy, self.fault = 0, None
         self.acknowledged = {}  # what: its sequence, or None where only its being there was said
@@ -31,9 +34,11 @@ class Writers:
             for work in (self.publish, self.command):
                 threading.Thread(target=self.loop, args=(work, number), daemon=True).start()
         threading.Thread(target=self.loop, args=(self.bring_in, 0), daemon=True).start()
+        if self.nats:
+            threading.Thread(target=self.loop, args=(self.drop_in, 0), daemon=True).start()
 
     def loop(self, work, number):
-        client, turn = Takt(self.address, self.first), 0
+        client, turn = Takt(self.addresses[number % len(self.addresses)], self.first), 0
         try:
             while True:
                 with self.lock:
@@ -94,8 +99,40 @@ class Writers:
             for column in columns:
                 self.note((case, column), None)
 
+    def drop_in(self, _client, _number, turn):
+        """Publishes to the inbox by a client that is made for it, as a job in a pipeline does."""
+        cards = [f"N{turn}-{it}" for it in range(random.randint(1, 200))]
+        asyncio.run(self.dropped_in(cards))
+        for card in cards:
+            self.note((card, "Inbox"), None)
+
+    async def dropped_in(self, cards):
+        import nats
+
+        async def quiet(_error):
+            pass
+
+        client = await nats.connect(
+            self.nats, max_reconnect_attempts=-1, reconnect_time_wait=0.05, error_cb=quiet)
+        js = client.jetstream()
+
+        async def one(card):
+            fact = json.dumps({
+                "specversion": "1.0", "id": card, "source": "urn:crash:in",
+                "time": "2026-03-02T09:00:00Z", "type": "dev.takt.report.card.v1",
+                "data": {"card": card, "column": "Inbox"},
+            }).encode()
+            while True:
+                try:
+                    return await js.publish("takt.in.shop.crash", fact, timeout=2)
+                except (nats.errors.Error, asyncio.TimeoutError, OSError):
+                    await asyncio.sleep(0.05)
+
+        await asyncio.gather(*(one(card) for card in cards))
+        await client.close()
+
     def until_it_is_in(self, command):
-        environment = os.environ | {"TAKT_SERVER": f"http://{self.address}", "TAKT_STREAM": "shop"}
+        environment = os.environ | {"TAKT_SERVER": f"http://{self.addresses[0]}", "TAKT_STREAM": "shop"}
         while True:
             ended = subprocess.run(command, env=environment, capture_output=True, text=True)
             if ended.returncode == 0:
@@ -143,6 +180,15 @@ class Log:
         head = self.client.call("AdminService", "GetStatus").head
         assert self.last >= head or head - self.last < 50, f"read to {self.last} of {head}"
 
+    def read_until(self, acknowledged):
+        """What the inbox has stored is in the log a moment later."""
+        deadline = time.monotonic() + 60
+        self.read_on()
+        while not all(what in self.places for what in acknowledged):
+            if time.monotonic() > deadline:
+                return
+            self.read_on()
+
     def hold(self, acknowledged):
         for what, sequence in acknowledged.items():
             assert what in self.places, f"{what} was acknowledged at {sequence} and is lost"
@@ -151,13 +197,13 @@ class Log:
             assert sequence in (None, at, at + 1), f"{what} was said at {sequence}, stands at {at}"
 
 
-def main(address, takt):
-    writers = Writers(address, takt)
-    log = Log(Takt(address, writers.first))
+def main(addresses, takt, nats=None):
+    writers = Writers(addresses, takt, nats)
+    log = Log(Takt(addresses[0], writers.first))
     writers.start()
     for line in sys.stdin:
         writers.pause()
-        log.read_on()
+        log.read_until(writers.acknowledged)
         log.hold(writers.acknowledged)
         print(f"checked {log.last} {len(writers.acknowledged)}", flush=True)
         if line.strip() == "done":
@@ -165,4 +211,4 @@ def main(address, takt):
         writers.go_on()
 
 
-main(sys.argv[1], sys.argv[2])
+main(sys.argv[1].split(","), *sys.argv[2:])

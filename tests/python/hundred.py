@@ -1,6 +1,8 @@
 """A hundred clients at once, each on a connection of its own, move a card each into one column.
 
-    hundred.py ADDRESS CLIENTS LIMIT
+    hundred.py ADDRESS[,ADDRESS] CLIENTS LIMIT
+
+With several addresses the clients go to one node after the other.
 
 The stream `shop` must have a column `Doing` with that hard limit, and as many cards `C-n` elsewhere.
 """
@@ -15,12 +17,12 @@ import grpc
 from takt import Takt
 
 
-def main(address, clients, limit):
-    first = Takt(address).learn("BoardService")
+def main(addresses, clients, limit):
+    first = Takt(addresses[0]).learn("BoardService")
     barrier, outcomes = threading.Barrier(clients), [None] * clients
 
     def one(number):
-        takt = Takt(address, first)
+        takt = Takt(addresses[number % len(addresses)], first)
         grpc.channel_ready_future(takt.channel).result(timeout=60)
         barrier.wait()
         try:
@@ -40,4 +42,4 @@ def main(address, clients, limit):
     print(json.dumps({"codes": codes, "words": sorted({words for _, words in outcomes})}))
 
 
-main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+main(sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3]))

@@ -24,6 +24,8 @@ pub struct Server {
     /// How long it took from its start to its word that it is ready.
     pub ready_in: Duration,
     data: PathBuf,
+    /// What it was told beside folder and address, so that it is told the same again.
+    options: Vec<String>,
     said: Arc<Mutex<String>>,
 }
 
@@ -82,6 +84,18 @@ impl Server {
         Self::start_as(command, data, listen).unwrap_or_else(|ended| panic!("{ended:?}"))
     }
 
+    /// Starts a node on a log that a nats-server keeps, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[must_use]
+    pub fn start_node(data: &Path, listen: &str, nats: &str) -> Self {
+        let options = vec!["--nats".to_owned(), nats.to_owned()];
+        let command = Command::new(crate::binary::takt());
+        let started = Self::start_with(command, data, listen, options);
+        started.unwrap_or_else(|ended| panic!("{ended:?}"))
+    }
+
     /// Starts a server by a command that ends in `takt`, such as one with less room for files.
     ///
     /// # Errors
@@ -89,11 +103,21 @@ impl Server {
     ///
     /// # Panics
     /// When it neither ends nor gets ready.
-    pub fn start_as(mut command: Command, data: &Path, listen: &str) -> Result<Self, Ended> {
+    pub fn start_as(command: Command, data: &Path, listen: &str) -> Result<Self, Ended> {
+        Self::start_with(command, data, listen, vec![])
+    }
+
+    fn start_with(
+        mut command: Command,
+        data: &Path,
+        listen: &str,
+        options: Vec<String>,
+    ) -> Result<Self, Ended> {
         let begun = Instant::now();
         let mut child = command
             .args(["serve", "--listen", listen, "--data"])
             .arg(data)
+            .args(&options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -104,7 +128,8 @@ impl Server {
         match ready.recv_timeout(PATIENCE) {
             Ok(url) => {
                 let ready_in = begun.elapsed();
-                let server = Self { child, url, ready_in, data: data.to_path_buf(), said };
+                let data = data.to_path_buf();
+                let server = Self { child, url, ready_in, data, options, said };
                 assert_eq!(server.get("/readyz").0, 200, "{}", server.said());
                 Ok(server)
             }
@@ -138,7 +163,10 @@ impl Server {
     /// When it does not get ready again.
     pub fn kill_and_restart(&mut self) {
         self.kill();
-        *self = Self::start_on(&self.data.clone(), &self.address());
+        let command = Command::new(crate::binary::takt());
+        let options = self.options.clone();
+        let started = Self::start_with(command, &self.data, &self.address(), options);
+        *self = started.unwrap_or_else(|ended| panic!("{ended:?}"));
     }
 
     /// Asks it to stop, and gives its exit code once it has.

@@ -41,10 +41,21 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `takt serve` or `takt dev` on a free port and waits until it is ready.
     pub(crate) async fn start(place: &Place, verb: &str, data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(place, verb, data, &[]).await
+    }
+
+    /// The same, told more.
+    pub(crate) async fn start_with(
+        place: &Place,
+        verb: &str,
+        data: &Path,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(&place.takt)
             .args([verb, "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

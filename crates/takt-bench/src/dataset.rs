@@ -29,8 +29,8 @@ pub(crate) async fn create_stream(server: &Server) -> anyhow::Result<()> {
 }
 
 /// Makes a data folder with a value stream and nothing else, as a server leaves it.
-pub(crate) async fn make(place: &Place, data: &Path) -> anyhow::Result<()> {
-    let server = Server::start(place, "serve", data).await?;
+pub(crate) async fn make(place: &Place, data: &Path, on: &[&str]) -> anyhow::Result<()> {
+    let server = Server::start_with(place, "serve", data, on).await?;
     create_stream(&server).await?;
     server.stop().await
 }
@@ -42,7 +42,7 @@ pub(crate) fn open(data: &Path) -> anyhow::Result<EmbeddedLog> {
 
 /// Appends facts to a log as the engine records them; gives how many, and their bytes.
 pub(crate) async fn record(
-    log: &EmbeddedLog,
+    log: &dyn EventLog,
     facts: impl Iterator<Item = anyhow::Result<Bytes>>,
     size: usize,
 ) -> anyhow::Result<(u64, u64)> {
@@ -64,7 +64,7 @@ pub(crate) async fn record(
 }
 
 /// Appends one batch of the board's entries on the condition that nobody else has written.
-pub(crate) async fn append(log: &EmbeddedLog, entries: Vec<NewEntry>) -> anyhow::Result<()> {
+pub(crate) async fn append(log: &dyn EventLog, entries: Vec<NewEntry>) -> anyhow::Result<()> {
     let subject = board();
     let (last_seq, _) = log.subject_head(&subject).await?;
     let conditions = vec![Condition { subject, last_seq }];

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use bytes::Bytes;
 use serde_json::{Value, json};
 use takt_domain::EventId;
 use takt_ports::{Append, EventLog, NewEntry};
@@ -16,10 +18,12 @@ use takt_proto::v1::{
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 
 use crate::child::Server;
 use crate::dataset::{self, STREAM};
+use crate::jetstream::JetStream;
 use crate::machine::Machine;
 use crate::report::{Report, Table, Target};
 use crate::sample::{Sample, rate};
@@ -32,12 +36,14 @@ const CARDS: u64 = 500;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How fast, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LatencyOptions {
     /// Moves a second.
     pub rate: u32,
     /// Seconds that count; one more before them does not.
     pub seconds: u32,
+    /// The nats-server of the log, without any data of Takt; a log on files if absent.
+    pub nats: Option<String>,
 }
 
 /// One move: its sequence, and when what was seen of it.
@@ -59,7 +65,12 @@ struct Seen {
 pub(crate) async fn run(place: &Place, options: &LatencyOptions) -> anyhow::Result<Report> {
     let machine = Machine::now(&place.folder);
     let folder = place.temporary()?;
-    let server = Server::start(place, "serve", &folder.path().join("data")).await?;
+    let jetstream = match &options.nats {
+        Some(url) => Some(Arc::new(JetStream::connect(url).await?)),
+        None => None,
+    };
+    let on = options.nats.as_ref().map_or(vec![], |url| vec!["--nats", url.as_str()]);
+    let server = Server::start_with(place, "serve", &folder.path().join("data"), &on).await?;
     dataset::create_stream(&server).await?;
     let channel = server.channel().await?;
     let head = seed(channel.clone()).await?;
@@ -78,7 +89,17 @@ pub(crate) async fn run(place: &Place, options: &LatencyOptions) -> anyhow::Resu
     server.stop().await?;
     let seen = summed(&moved, &arrivals, options);
     place.tell("the same rate on the log alone");
-    let raw = raw(&folder.path().join("raw"), options).await?;
+    let raw = match jetstream {
+        Some(jetstream) => {
+            let sample = raw_jetstream(&jetstream, options).await?;
+            jetstream.clear().await?;
+            ("raw: published and consumed, no node", sample)
+        }
+        None => {
+            let sample = raw(&folder.path().join("raw"), options).await?;
+            ("raw: appended and tailed, no server", sample)
+        }
+    };
     Ok(report(place, machine, options, &seen, &raw, rate(moved.len() as u64, took), usage))
 }
 
@@ -206,9 +227,58 @@ fn summed(moved: &[Moved], arrivals: &HashMap<u64, Instant>, options: &LatencyOp
     seen
 }
 
+/// The same rate with nothing but JetStream: a publish until an ordered consumer gives it.
+async fn raw_jetstream(
+    jetstream: &Arc<JetStream>,
+    options: &LatencyOptions,
+) -> anyhow::Result<Sample> {
+    let mut followed = jetstream.followed().await?;
+    let mut turns = pace(options);
+    let (mut tasks, mut intended, mut sample) = (JoinSet::new(), Vec::new(), Sample::default());
+    let total = options.rate * (options.seconds + 1);
+    let mut seen = 0;
+    while seen < total {
+        tokio::select! {
+            Some(at) = turns.recv() => {
+                let bytes = numbered(intended.len() as u64);
+                intended.push(at);
+                let jetstream = Arc::clone(jetstream);
+                tasks.spawn(async move { jetstream.publish(bytes).await });
+            }
+            message = followed.next() => {
+                seen += 1;
+                let bytes = message.context("the consumer has ended")??.message.payload;
+                arrived(&bytes, &intended, options, &mut sample)?;
+            }
+        }
+    }
+    Ok(sample)
+}
+
+/// A payload that carries its number, since messages may overtake each other.
+fn numbered(number: u64) -> Bytes {
+    let mut bytes = vec![b'x'; 500];
+    bytes.extend(number.to_be_bytes());
+    bytes.into()
+}
+
+fn arrived(
+    bytes: &[u8],
+    intended: &[Instant],
+    options: &LatencyOptions,
+    sample: &mut Sample,
+) -> anyhow::Result<()> {
+    let number = bytes.last_chunk().copied().map_or(0, u64::from_be_bytes);
+    let at = intended.get(usize::try_from(number)?);
+    if let Some(at) = at.filter(|_| number >= u64::from(options.rate)) {
+        sample.add(at.elapsed());
+    }
+    Ok(())
+}
+
 /// The same rate with nothing but the log: an append of one entry until its tail gives it.
 async fn raw(folder: &Path, options: &LatencyOptions) -> anyhow::Result<Sample> {
-    let log = std::sync::Arc::new(dataset::open(folder)?);
+    let log = Arc::new(dataset::open(folder)?);
     let mut tail = log.tail(1);
     let mut turns = pace(options);
     let (mut tasks, mut intended, mut sample) = (JoinSet::new(), Vec::new(), Sample::default());
@@ -217,24 +287,18 @@ async fn raw(folder: &Path, options: &LatencyOptions) -> anyhow::Result<Sample> 
     while seen < total {
         tokio::select! {
             Some(at) = turns.recv() => {
-                // The entry carries its number, since appends may overtake each other.
-                let mut bytes = vec![b'x'; 500];
-                bytes.extend((intended.len() as u64).to_be_bytes());
+                let bytes = numbered(intended.len() as u64);
                 intended.push(at);
                 let id = EventId::derive("bench", &intended.len().to_string(), 0);
-                let entry = NewEntry { subject: dataset::board(), id, bytes: bytes.into() };
-                let log = std::sync::Arc::clone(&log);
+                let entry = NewEntry { subject: dataset::board(), id, bytes };
+                let log = Arc::clone(&log);
                 tasks.spawn(async move {
                     log.append(Append { conditions: vec![], entries: vec![entry] }).await
                 });
             }
             entries = tail.next(dataset::BATCH) => for entry in entries? {
                 seen += 1;
-                let number = entry.bytes.last_chunk().copied().map_or(0, u64::from_be_bytes);
-                let at = intended.get(usize::try_from(number)?);
-                if let Some(at) = at.filter(|_| number >= u64::from(options.rate)) {
-                    sample.add(at.elapsed());
-                }
+                arrived(&entry.bytes, &intended, options, &mut sample)?;
             }
         }
     }
@@ -246,7 +310,7 @@ fn report(
     machine: Machine,
     options: &LatencyOptions,
     seen: &Seen,
-    raw: &Sample,
+    raw: &(&str, Sample),
     achieved: f64,
     usage: child::Usage,
 ) -> Report {
@@ -255,7 +319,7 @@ fn report(
         ("acknowledged", &seen.acknowledged),
         ("visible to a query", &seen.visible),
         ("seen by a watcher", &seen.watched),
-        ("raw: appended and tailed, no server", raw),
+        (raw.0, &raw.1),
     ] {
         let [p50, p95, p99, max] = sample.percentiles([50.0, 95.0, 99.0, 100.0]);
         table.row([json!(name), p50, p95, p99, max]);

@@ -7,6 +7,8 @@ mod child;
 mod dataset;
 mod history;
 mod import;
+mod ingest;
+mod jetstream;
 mod latency;
 mod machine;
 mod naive;
@@ -17,6 +19,7 @@ mod restart;
 mod sample;
 
 pub use import::ImportOptions;
+pub use ingest::IngestOptions;
 pub use latency::LatencyOptions;
 pub use machine::Machine;
 pub use publish::PublishOptions;
@@ -62,6 +65,14 @@ pub async fn replay(place: &Place, options: &ReplayOptions) -> anyhow::Result<Re
 /// As [`replay`].
 pub async fn publish(place: &Place, options: &PublishOptions) -> anyhow::Result<Report> {
     publish::run(place, options).await
+}
+
+/// Facts into a log on JetStream, over gRPC and through the inbox, beside raw JetStream.
+///
+/// # Errors
+/// As [`replay`], and when the nats-server has data of Takt.
+pub async fn ingest(place: &Place, options: &IngestOptions) -> anyhow::Result<Report> {
+    ingest::run(place, options).await
 }
 
 /// From a command to what a query and a watcher see, at a steady rate.

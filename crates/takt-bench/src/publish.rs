@@ -39,16 +39,17 @@ pub struct PublishOptions {
 }
 
 /// How one way went.
-struct Run {
-    name: String,
-    events: u64,
-    took: Duration,
-    calls: Sample,
-    peak: Option<u64>,
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) name: String,
+    pub(crate) events: u64,
+    pub(crate) took: Duration,
+    pub(crate) calls: Sample,
+    pub(crate) peak: Option<u64>,
 }
 
 impl Run {
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         rate(self.events, self.took)
     }
 }
@@ -56,12 +57,13 @@ impl Run {
 pub(crate) async fn run(place: &Place, options: &PublishOptions) -> anyhow::Result<Report> {
     let machine = Machine::now(&place.folder);
     let folder = place.temporary()?;
-    let batches = Arc::new(batches(options)?);
+    let batches = Arc::new(batches(options.events, options.batch)?);
     let one = folder.path().join("one");
     place.tell("one client over gRPC");
-    let mut runs = vec![served(place, &one, &batches, 1).await?];
+    let mut runs = vec![served(place, &one, &[], &batches, 1).await?];
     place.tell(format!("{} clients over gRPC", options.clients));
-    runs.push(served(place, &folder.path().join("many"), &batches, options.clients).await?);
+    let many = folder.path().join("many");
+    runs.push(served(place, &many, &[], &batches, options.clients).await?);
     place.tell("the same bytes, straight into a log");
     let entries = recorded(&one, options.batch).await?;
     runs.push(raw(&folder.path().join("raw"), entries.clone()).await?);
@@ -70,21 +72,23 @@ pub(crate) async fn run(place: &Place, options: &PublishOptions) -> anyhow::Resu
     report(place, machine, &runs, options)
 }
 
-fn batches(options: &PublishOptions) -> anyhow::Result<Vec<Vec<Bytes>>> {
-    let facts = facts(Size::usual(options.events))?;
+/// The facts of a history, in batches of at most so many.
+pub(crate) fn batches(events: u64, batch: usize) -> anyhow::Result<Vec<Vec<Bytes>>> {
+    let facts = facts(Size::usual(events))?;
     let facts: anyhow::Result<Vec<Bytes>> =
         facts.map(|fact| fact.map(|fact| fact.to_json().into())).collect();
-    Ok(facts?.chunks(options.batch.max(1)).map(<[Bytes]>::to_vec).collect())
+    Ok(facts?.chunks(batch.max(1)).map(<[Bytes]>::to_vec).collect())
 }
 
 /// Publishes to a server of its own process, whose memory is then its own.
-async fn served(
+pub(crate) async fn served(
     place: &Place,
     data: &Path,
+    server: &[&str],
     batches: &Arc<Vec<Vec<Bytes>>>,
     clients: usize,
 ) -> anyhow::Result<Run> {
-    let server = Server::start(place, "serve", data).await?;
+    let server = Server::start_with(place, "serve", data, server).await?;
     dataset::create_stream(&server).await?;
     let taken = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -187,13 +191,8 @@ async fn one_by_one(path: &Path, batches: &[Vec<NewEntry>]) -> anyhow::Result<Ru
     Ok(Run { name, events, took: started.elapsed(), calls, peak: None })
 }
 
-fn report(
-    place: &Place,
-    machine: Machine,
-    runs: &[Run],
-    options: &PublishOptions,
-) -> anyhow::Result<Report> {
-    let [one, many, raw, _] = runs else { anyhow::bail!("a run is missing") };
+/// What each run reached, beside the raw one.
+pub(crate) fn table(runs: &[Run], raw: &Run) -> Table {
     let columns = [
         "what",
         "events",
@@ -218,6 +217,17 @@ fn report(
             peak,
         ]);
     }
+    table
+}
+
+fn report(
+    place: &Place,
+    machine: Machine,
+    runs: &[Run],
+    options: &PublishOptions,
+) -> anyhow::Result<Report> {
+    let [one, many, raw, _] = runs else { anyhow::bail!("a run is missing") };
+    let table = table(runs, raw);
     let bytes = options.batch;
     let best = one.rate().max(many.rate());
     let peak = one.peak.max(many.peak).context("the servers' memory is not known")?;

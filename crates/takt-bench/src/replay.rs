@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use takt_embedded::{EmbeddedDeadLetters, EmbeddedLog};
+use takt_embedded::EmbeddedDeadLetters;
 use takt_engine::{Engine, Misfit, Parts, SystemClock};
+use takt_nats::{Connection, NatsLog, Settings};
 use takt_ports::EventLog;
 use takt_store::SledStore;
 
 use crate::child::{forget_own_peak, own_usage};
 use crate::history::{Size, facts};
+use crate::jetstream::JetStream;
 use crate::machine::Machine;
 use crate::naive::Naive;
 use crate::report::{Report, Table, Target};
@@ -22,7 +24,7 @@ use crate::{Place, dataset};
 const READ: usize = 512;
 
 /// What to replay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReplayOptions {
     /// How many moves of cards.
     pub events: u64,
@@ -30,22 +32,26 @@ pub struct ReplayOptions {
     pub size: usize,
     /// How often each side runs.
     pub rounds: u32,
+    /// The nats-server of the log, without any data of Takt; a log on files if absent.
+    pub nats: Option<String>,
 }
 
 /// The ways through the log that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
+    Consumed,
     Read,
     Naive,
     Folded,
     Saved,
 }
 
-const WAYS: [(Way, &str); 4] = [
+const WAYS: [(Way, &str); 5] = [
     (Way::Folded, "takt: folded"),
     (Way::Saved, "takt: folded and saved"),
     (Way::Naive, "naive: a sled batch per event"),
     (Way::Read, "the log read and decoded, no more"),
+    (Way::Consumed, "raw: an ordered consumer of the same bytes"),
 ];
 
 /// One run of one way: its rate, and memory at its most.
@@ -59,12 +65,15 @@ pub(crate) async fn run(place: &Place, options: &ReplayOptions) -> anyhow::Resul
     let machine = Machine::now(&place.folder);
     let folder = place.temporary()?;
     let data = folder.path().join("data");
+    let jetstream = match &options.nats {
+        Some(url) => Some(JetStream::connect(url).await?),
+        None => None,
+    };
     place.tell(format!("making a log of {} events", options.events));
-    dataset::make(place, &data).await?;
-    let log = Arc::new(dataset::open(&data)?);
+    let log = log(place, &data, options.nats.as_deref()).await?;
     let facts = facts(Size::usual(options.events))?;
     let facts = facts.map(|fact| fact.map(|fact| fact.to_json().into()));
-    let (count, bytes) = dataset::record(&log, facts, options.size).await?;
+    let (count, bytes) = dataset::record(log.as_ref(), facts, options.size).await?;
     let mut runs = Vec::new();
     for round in 1..=options.rounds.max(1) {
         place.tell(format!("round {round} of {}", options.rounds));
@@ -72,16 +81,41 @@ pub(crate) async fn run(place: &Place, options: &ReplayOptions) -> anyhow::Resul
         runs.extend(takt(&log, &at("takt")).await?);
         runs.push(naive(log.as_ref(), &at("naive")).await?);
         runs.push(read(log.as_ref()).await?);
+        if let Some(jetstream) = &jetstream {
+            runs.push(consumed(jetstream).await?);
+        }
+    }
+    if let Some(jetstream) = &jetstream {
+        jetstream.clear().await?;
     }
     Ok(report(place, machine, &runs, count, bytes))
 }
 
-async fn takt(log: &Arc<EmbeddedLog>, folder: &Path) -> anyhow::Result<[Run; 2]> {
+/// A log with a value stream in it: on files, or on JetStream.
+async fn log(place: &Place, data: &Path, nats: Option<&str>) -> anyhow::Result<Arc<dyn EventLog>> {
+    let Some(url) = nats else {
+        dataset::make(place, data, &[]).await?;
+        return Ok(Arc::new(dataset::open(data)?));
+    };
+    dataset::make(place, data, &["--nats", url]).await?;
+    let connection = Connection::open(&Settings::new(url), "takt bench").await?;
+    Ok(Arc::new(NatsLog::open(connection, 1).await?))
+}
+
+async fn consumed(jetstream: &JetStream) -> anyhow::Result<Run> {
+    forget_own_peak();
+    let head = jetstream.head("TAKT_LOG").await?;
+    let started = Instant::now();
+    jetstream.consume("TAKT_LOG", head, async |_| Ok(())).await?;
+    done(Way::Consumed, head, started.elapsed())
+}
+
+async fn takt(log: &Arc<dyn EventLog>, folder: &Path) -> anyhow::Result<[Run; 2]> {
     forget_own_peak();
     let dead = EmbeddedDeadLetters::open(&folder.join("dead")).await?;
     let (store, _) = SledStore::open(&folder.join("projections"))?;
     let parts = Parts {
-        log: Arc::clone(log) as _,
+        log: Arc::clone(log),
         dead: Arc::new(dead),
         store: Arc::new(store),
         clock: Arc::new(SystemClock),
@@ -108,7 +142,7 @@ async fn takt(log: &Arc<EmbeddedLog>, folder: &Path) -> anyhow::Result<[Run; 2]>
     Ok([folded, saved])
 }
 
-async fn naive(log: &EmbeddedLog, folder: &Path) -> anyhow::Result<Run> {
+async fn naive(log: &dyn EventLog, folder: &Path) -> anyhow::Result<Run> {
     forget_own_peak();
     let naive = Naive::open(folder)?;
     let started = Instant::now();
@@ -117,7 +151,7 @@ async fn naive(log: &EmbeddedLog, folder: &Path) -> anyhow::Result<Run> {
     done(Way::Naive, head, started.elapsed())
 }
 
-async fn read(log: &EmbeddedLog) -> anyhow::Result<Run> {
+async fn read(log: &dyn EventLog) -> anyhow::Result<Run> {
     forget_own_peak();
     let started = Instant::now();
     let head = each(log, |_| Ok(())).await?;
@@ -126,7 +160,7 @@ async fn read(log: &EmbeddedLog) -> anyhow::Result<Run> {
 
 /// Hands every decoded entry over, in order; gives how many there were.
 async fn each(
-    log: &EmbeddedLog,
+    log: &dyn EventLog,
     mut take: impl FnMut(&takt_domain::Recorded) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
     let mut seq = 0;
@@ -151,23 +185,29 @@ fn report(place: &Place, machine: Machine, runs: &[Run], count: u64, bytes: u64)
     let rates = |way: Way| spread(&of(way).map(|run| run.rate).collect::<Vec<_>>());
     let [_, naive, _] = rates(Way::Naive);
     let mut table = Table::new(["what", "events_per_s", "min", "max", "over_naive", "peak_mib"]);
-    for (way, name) in WAYS {
+    for (way, name) in WAYS.into_iter().filter(|(way, _)| of(*way).count() > 0) {
         let [least, middle, most] = rates(way);
         let peak = of(way).map(|run| run.peak).max().map_or(Value::Null, Value::from);
         let over = json!(ratio(middle, naive));
         table.row([json!(name), json!(middle), json!(least), json!(most), over, peak]);
     }
     let [_, saved, _] = rates(Way::Saved);
+    let mut targets = vec![Target::least(
+        "replay, folded and saved, over the naive projector",
+        10.0,
+        ratio(saved, naive),
+    )];
+    if of(Way::Consumed).count() > 0 {
+        let [_, consumed, _] = rates(Way::Consumed);
+        let of_raw = ratio(saved, consumed);
+        targets.push(Target::least("replay, folded and saved, of raw", 0.5, of_raw));
+    }
     Report {
         name: "replay",
         command: place.command.clone(),
         machine,
         table,
-        targets: vec![Target::least(
-            "replay, folded and saved, over the naive projector",
-            10.0,
-            ratio(saved, naive),
-        )],
+        targets,
         notes: vec![format!(
             "{count} events of {} bytes each on average; the middle of {} runs. Memory is of the \
              whole process, the log's index included.",

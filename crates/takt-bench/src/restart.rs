@@ -139,7 +139,7 @@ async fn log(
     let data: PathBuf = folder.to_path_buf();
     let Size { moves, cards } = size;
     place.tell(format!("making a log of {moves} events on {cards} cards"));
-    dataset::make(place, &data).await?;
+    dataset::make(place, &data, &[]).await?;
     let later = rounds * LAST;
     let first = usize::try_from(moves)?.saturating_sub(later);
     let mut facts = facts(size)?.map(|fact| fact.map(|fact| Bytes::from(fact.to_json())));

@@ -15,6 +15,7 @@ mod import;
 mod log;
 mod man;
 mod metrics;
+mod nats;
 mod projection;
 mod publish;
 mod reports;

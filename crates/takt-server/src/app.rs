@@ -54,7 +54,10 @@ impl App {
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let address = config.address()?;
         backend::make_folder(&config.data)?;
-        let Backend { kind, log, dead, outbox, nodes } = backend::files(&config.data).await?;
+        let Backend { kind, log, dead, outbox, nodes, link, node } = match &config.nats {
+            None => backend::files(&config.data).await?,
+            Some(settings) => backend::jetstream(&config.data, settings).await?,
+        };
         let store = backend::store(&config.data).await?;
         let telemetry = Arc::new(Telemetry::default());
         let metered = MeteredLog::new(log, Arc::clone(&telemetry));
@@ -85,6 +88,8 @@ impl App {
             engine,
             kind,
             nodes,
+            link,
+            _node: node.map(Arc::new),
             data: config.data.display().to_string().into(),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -116,9 +121,7 @@ impl App {
         }
         let stopped = CancellationToken::new();
         let (reporter, health) = tonic_health::server::health_reporter();
-        let reported =
-            health::report(reporter, services.engine.clone(), stopping.clone(), stopped.clone());
-        services.tasks.spawn(reported);
+        services.tasks.spawn(health::report(reporter, services.clone(), stopped.clone()));
         let closing = Closing::after(stopping.clone());
         let bound = listener.local_addr()?;
         let router = router(&services, bound, Routes::new(health), closing.clone())?;
@@ -189,7 +192,7 @@ fn router(
 }
 
 fn readyz(services: &Services) -> (StatusCode, String) {
-    match health::unready(&services.engine, &services.stopping) {
+    match health::unready(services) {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }

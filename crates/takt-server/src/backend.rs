@@ -4,10 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use takt_embedded::{EmbeddedDeadLetters, EmbeddedLog, EmbeddedOutbox, Settings};
+use takt_embedded::{EmbeddedDeadLetters, EmbeddedLeases, EmbeddedLog, EmbeddedOutbox, Settings};
 use takt_engine::Nodes;
-use takt_ports::{DeadLetters, EventLog, Outbox};
+use takt_nats::{
+    Connection, LEASE_TTL, Link, NatsDeadLetters, NatsInbox, NatsLease, NatsLog, NatsOutbox,
+    NatsRelay,
+};
+use takt_ports::{DeadLetters, EventLog, Lease as _, Outbox};
 use takt_store::SledStore;
+use tokio::sync::watch;
 
 /// The adapters that a server runs on.
 pub(crate) struct Backend {
@@ -16,18 +21,24 @@ pub(crate) struct Backend {
     pub(crate) dead: Arc<dyn DeadLetters>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) nodes: Option<Nodes>,
+    /// Whether the nats-server is reached.
+    pub(crate) link: Option<watch::Receiver<Link>>,
+    /// Holds the folder of the node's id, so that no two nodes have the same one.
+    pub(crate) node: Option<EmbeddedLeases>,
 }
 
 /// Where a log is, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Files,
+    JetStream,
 }
 
 impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
+            Self::JetStream => "jetstream",
         }
     }
 }
@@ -47,6 +58,45 @@ pub(crate) async fn files(data: &Path) -> anyhow::Result<Backend> {
         dead: Arc::new(dead),
         outbox: Arc::new(outbox),
         nodes: None,
+        link: None,
+        node: None,
+    })
+}
+
+/// A log that a nats-server keeps, for any number of nodes.
+pub(crate) async fn jetstream(
+    data: &Path,
+    settings: &takt_nats::Settings,
+) -> anyhow::Result<Backend> {
+    if data.join("log").exists() {
+        tracing::warn!(
+            folder = %data.join("log").display(),
+            "the log on files is not used while the log is on JetStream; `takt log copy` copies it"
+        );
+    }
+    let folder = data.join("node");
+    let node = tokio::task::spawn_blocking(move || EmbeddedLeases::open(&folder)).await??;
+    let id = node.node();
+    let connection = Connection::open(settings, &format!("takt {id}")).await?;
+    for advice in connection.advice() {
+        tracing::warn!("{advice}");
+    }
+    let (replicas, context) = (settings.replicas, connection.context());
+    let log = NatsLog::open(connection.clone(), replicas).await?;
+    let dead = NatsDeadLetters::open(context.clone(), replicas).await?;
+    let outbox = NatsOutbox::open(context.clone(), replicas).await?;
+    let inbox = NatsInbox::open(context.clone(), replicas, settings.inbox_bytes).await?;
+    let lease = NatsLease::open(context, id, LEASE_TTL, replicas).await?;
+    let relay = NatsRelay::new(connection.client());
+    let (lease, inbox, relay) = (Arc::new(lease), Arc::new(inbox), Arc::new(relay));
+    Ok(Backend {
+        kind: Kind::JetStream,
+        log: Arc::new(log),
+        dead: Arc::new(dead),
+        outbox: Arc::new(outbox),
+        nodes: Some(Nodes { lease, inbox, relay }),
+        link: Some(connection.link()),
+        node: Some(node),
     })
 }
 

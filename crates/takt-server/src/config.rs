@@ -16,6 +16,8 @@ pub struct Config {
     pub demo: Option<Duration>,
     /// Whether an address off loopback is allowed although anyone who reaches it may act.
     pub insecure_bind: bool,
+    /// Where the log is, if it is on JetStream; else it is in the data folder.
+    pub nats: Option<takt_nats::Settings>,
 }
 
 impl Config {
@@ -58,7 +60,7 @@ mod tests {
 
     fn config(listen: &str, insecure_bind: bool) -> Config {
         let listen = listen.parse().unwrap();
-        Config { data: PathBuf::from("data"), listen, demo: None, insecure_bind }
+        Config { data: PathBuf::from("data"), listen, demo: None, insecure_bind, nats: None }
     }
 
     #[test]

@@ -19,9 +19,12 @@ use smol_str::SmolStr;
 use takt_domain::ids::IdError;
 use takt_domain::text::shown;
 use takt_domain::{BoardId, StreamName};
+use takt_embedded::EmbeddedLeases;
 use takt_engine::{Call, Engine, Error, Nodes, Receipt};
+use takt_nats::Link;
 use takt_projections::{StreamView, World};
 use takt_proto::v1;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::{Request, Status};
@@ -44,6 +47,10 @@ pub(crate) struct Services {
     pub(crate) kind: Kind,
     /// What many nodes share, where there may be more than this one.
     pub(crate) nodes: Option<Nodes>,
+    /// Whether the nats-server is reached, where there is one.
+    pub(crate) link: Option<watch::Receiver<Link>>,
+    /// Keeps the folder of this node's id for as long as anything serves.
+    pub(crate) _node: Option<Arc<EmbeddedLeases>>,
     pub(crate) data: Arc<str>,
     pub(crate) started: takt_domain::Time,
     /// Cancelled when the server stops, so that watches end.

@@ -3,6 +3,7 @@
 mod app;
 mod backend;
 pub mod config;
+mod copy;
 mod demo;
 mod grpc;
 mod live;
@@ -13,5 +14,6 @@ pub mod web;
 
 pub use app::App;
 pub use config::{Config, OpenBind};
+pub use copy::{Copied, copy_log};
 pub use logging::log_to_stderr;
 pub use takt_embedded::OpenError;

@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use takt_bench::{
-    ImportOptions, LatencyOptions, Place, PublishOptions, ReplayOptions, Report, RestartOptions,
+    ImportOptions, IngestOptions, LatencyOptions, Place, PublishOptions, ReplayOptions, Report,
+    RestartOptions,
 };
 
 use super::{Context, serve};
@@ -34,6 +35,24 @@ enum Verb {
         /// How often each side runs
         #[arg(long, default_value_t = 3)]
         rounds: u32,
+        /// Replay a log on JetStream, beside a raw consumer: a nats-server without data of Takt
+        #[arg(long, value_name = "URL")]
+        nats: Option<String>,
+    },
+    /// Take facts in on JetStream, over gRPC and through the inbox, beside raw JetStream
+    Ingest {
+        /// The nats-server, without data of Takt; what is made on it is removed
+        #[arg(long, value_name = "URL")]
+        nats: String,
+        /// How many events
+        #[arg(long, default_value_t = 200_000)]
+        events: u64,
+        /// How many events one call or batch carries
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        batch: u16,
+        /// How many clients publish at once in the second run
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+        clients: u16,
     },
     /// Publish facts over gRPC, beside raw appends and one fdatasync per event
     Publish {
@@ -55,6 +74,9 @@ enum Verb {
         /// Seconds that are measured, after one that is not
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
         seconds: u32,
+        /// With the log on JetStream, beside a raw consumer: a nats-server without data of Takt
+        #[arg(long, value_name = "URL")]
+        nats: Option<String>,
     },
     /// Start on an empty folder and on long logs, after clean stops and after kills
     Restart {
@@ -113,15 +135,19 @@ fn place(folder: Option<PathBuf>) -> Result<Place, Failure> {
 
 async fn measure(place: &Place, verb: Verb) -> anyhow::Result<Report> {
     match verb {
-        Verb::Replay { events, size, rounds } => {
-            takt_bench::replay(place, &ReplayOptions { events, size, rounds }).await
+        Verb::Replay { events, size, rounds, nats } => {
+            takt_bench::replay(place, &ReplayOptions { events, size, rounds, nats }).await
+        }
+        Verb::Ingest { nats, events, batch, clients } => {
+            let (batch, clients) = (batch.into(), clients.into());
+            takt_bench::ingest(place, &IngestOptions { events, batch, clients, nats }).await
         }
         Verb::Publish { events, batch, clients } => {
             let (batch, clients) = (batch.into(), clients.into());
             takt_bench::publish(place, &PublishOptions { events, batch, clients }).await
         }
-        Verb::Latency { rate, seconds } => {
-            takt_bench::latency(place, &LatencyOptions { rate, seconds }).await
+        Verb::Latency { rate, seconds, nats } => {
+            takt_bench::latency(place, &LatencyOptions { rate, seconds, nats }).await
         }
         Verb::Restart { events, rounds } => {
             takt_bench::restart(place, &RestartOptions { events, rounds: rounds.into() }).await

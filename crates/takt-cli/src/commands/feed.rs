@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use takt_nats::Publisher;
 use takt_proto::v1::event_service_client::EventServiceClient;
 use takt_proto::v1::publish_result::Result as Outcome;
 use takt_proto::v1::stream_service_client::StreamServiceClient;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use tonic::codegen::Bytes;
 
 use super::Context;
-use crate::exit::{Failure, INTERRUPTED};
+use crate::exit::{Failure, INTERRUPTED, UNREACHABLE};
 use crate::output::human::count;
 use crate::output::talk;
 use crate::wire::{MAX_MESSAGE, Wire};
@@ -141,6 +142,36 @@ pub(super) async fn publish(context: &Context, source: Source) -> Result<Tally, 
             Err(Failure::new(INTERRUPTED, message, hint))
         }
     }
+}
+
+/// Publishes all events of a source to the inbox, in order; tells how many are stored there.
+pub(super) async fn store(publisher: &Publisher, source: Source) -> Result<u64, Failure> {
+    let Source { items, read, size } = source;
+    let view = View::new(read, size);
+    let (sender, mut batches) = mpsc::channel(AHEAD);
+    tokio::task::spawn_blocking(move || batch(items, &sender));
+    let mut stored = 0;
+    let storing = async {
+        while let Some(events) = batches.recv().await {
+            let facts = events?;
+            stored += publisher.publish(facts).await.map_err(|error| {
+                let hint = "look at the nats-server, then run the same command again; what is \
+                            stored twice is recorded once";
+                Failure::new(UNREACHABLE, error.to_string(), hint)
+            })?;
+            view.tell(&Tally { recorded: stored, ..Tally::default() });
+        }
+        Ok(())
+    };
+    let ended = tokio::select! {
+        ended = storing => ended,
+        _ = tokio::signal::ctrl_c() => {
+            let hint = "run the same command again; what is stored twice is recorded once";
+            Err(Failure::new(INTERRUPTED, "interrupted", hint))
+        }
+    };
+    view.end();
+    ended.map(|()| stored)
 }
 
 type Batch = Result<Vec<Bytes>, Failure>;

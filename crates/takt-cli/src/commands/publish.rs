@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+use takt_nats::{Publisher, Settings};
 use takt_proto::v1::Dead;
 
 use super::Context;
 use super::feed::{self, Source};
+use super::nats::{self, NatsLogin};
+use super::serve;
 use crate::exit::{Failure, USAGE, VERDICT};
+use crate::output::human::count;
 use crate::output::one;
 use documents::Documents;
 
@@ -21,10 +25,22 @@ use documents::Documents;
     curl -s https://ci.local/events | takt publish - --stream shop\n\n\
     Events are CloudEvents or CDEvents: one a line, one document over several lines, or a JSON\n\
     array of them. An event that cannot be understood becomes a dead letter and exits with 1; the\n\
-    others are recorded. Publishing the same events again adds nothing.")]
+    others are recorded. Publishing the same events again adds nothing.\n\n\
+    With `--nats` the events go to the inbox, which any server on the same log takes in: what is\n\
+    stored there is not yet recorded, and what becomes of it is told by `takt dead list`.")]
 pub(super) struct Args {
     /// The file; `-` is stdin
     file: String,
+    /// Publish to the inbox at this nats-server instead, such as `nats://127.0.0.1:4222`
+    #[arg(long, value_name = "URL", help_heading = nats::NATS)]
+    nats: Option<String>,
+    #[command(flatten)]
+    login: NatsLogin,
+}
+
+#[derive(Serialize)]
+struct Stored {
+    stored: u64,
 }
 
 #[derive(Serialize)]
@@ -56,7 +72,10 @@ impl From<&Dead> for Letter {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    context.stream()?;
+    let stream = context.stream()?;
+    if let Some(nats) = &args.nats {
+        return store(context, &stream, &args.file, &args.login.settings(nats)?).await;
+    }
     let tally = feed::publish(context, source(&args.file)?).await?;
     let data = Published {
         recorded: tally.recorded,
@@ -67,6 +86,21 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     };
     one(context.output, &data, |_| format!("{}\n", tally.sentence()))?;
     Ok(if tally.dead == 0 { 0 } else { VERDICT })
+}
+
+/// Publishes to the inbox.
+async fn store(
+    context: &Context,
+    stream: &str,
+    file: &str,
+    settings: &Settings,
+) -> Result<u8, Failure> {
+    let publisher = Publisher::open(settings, stream).await;
+    let publisher = publisher.map_err(|error| serve::failure(&error.into()))?;
+    let stored = feed::store(&publisher, source(file)?).await?;
+    let data = Stored { stored };
+    one(context.output, &data, |_| format!("{} stored in the inbox\n", count(stored, "event")))?;
+    Ok(0)
 }
 
 fn source(file: &str) -> Result<Source, Failure> {

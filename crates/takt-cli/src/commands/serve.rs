@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use takt_nats::Settings;
 use takt_server::{App, Config, OpenBind, OpenError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::nats::{self, NatsLogin};
 use super::time;
-use crate::exit::{Failure, INTERNAL, USAGE};
+use crate::exit::{Failure, INTERNAL, UNREACHABLE, USAGE};
 use crate::output::talk;
 
 /// Where clients look for a server when nobody tells them.
@@ -27,6 +29,16 @@ pub(super) struct Args {
     /// Listen off loopback although anyone who reaches the port may act
     #[arg(long)]
     insecure_bind: bool,
+    /// Keep the log on JetStream for many nodes: the nats-server, such as `nats://127.0.0.1:4222`,
+    /// with commas between those of a cluster
+    #[arg(long, env = "TAKT_NATS", value_name = "URL", help_heading = nats::NATS)]
+    nats: Option<String>,
+    /// How many servers of a cluster keep each stream
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(value_name = "N", help_heading = nats::NATS, requires = "nats")]
+    nats_replicas: u8,
+    #[command(flatten)]
+    login: NatsLogin,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,12 +74,19 @@ async fn run(
 ) -> Result<u8, Failure> {
     takt_server::log_to_stderr();
     let folder = args.data.display().to_string();
-    let Args { data, listen, insecure_bind } = args;
-    let config = Config { data, listen, demo, insecure_bind };
+    let Args { data, listen, insecure_bind, nats: at, nats_replicas, login } = args;
+    let nats = at.as_deref().map(|at| login.settings(at)).transpose()?;
+    let nats = nats.map(|it| Settings { replicas: nats_replicas.into(), ..it });
+    let config = Config { data, listen, demo, insecure_bind, nats };
     let app = App::build(config).await.map_err(|error| failure(&error))?;
     let signals = Signals::listen().map_err(|error| failure(&error.into()))?;
     let address = app.address().map_err(|error| failure(&error.into()))?;
-    talk(&format!("takt is ready at http://{address} with its data in `{folder}`"));
+    match at {
+        None => talk(&format!("takt is ready at http://{address} with its data in `{folder}`")),
+        Some(at) => talk(&format!(
+            "takt is ready at http://{address} with its log at {at} and projections in `{folder}`"
+        )),
+    }
     welcome(address);
     let (tell, told) = oneshot::channel::<()>();
     tokio::select! {
@@ -145,6 +164,9 @@ pub(super) async fn stop() {
 /// A failure with its causes, and with what to do where the caller can do something.
 pub(super) fn failure(error: &anyhow::Error) -> Failure {
     let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+    if let Some(failure) = of_nats(error, &chain) {
+        return failure;
+    }
     if error.is::<OpenBind>() {
         return Failure::new(USAGE, chain.join(": "), "");
     }
@@ -164,6 +186,24 @@ pub(super) fn failure(error: &anyhow::Error) -> Failure {
         None => (INTERNAL, ""),
     };
     Failure::new(exit, chain.join(": "), hint)
+}
+
+/// What keeps a node from its nats-server.
+fn of_nats(error: &anyhow::Error, chain: &[String]) -> Option<Failure> {
+    use takt_nats::{ConnectError, OpenError};
+    let (exit, hint) = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(ConnectError::Given { .. }), _) => (USAGE, "give it another value"),
+        (Some(ConnectError::Unreachable { .. }), _) => {
+            (UNREACHABLE, "start it, or name another with `--nats`")
+        }
+        (Some(ConnectError::Refused { .. }), _) => {
+            (UNREACHABLE, "give a login that it knows; `takt serve --help` lists the ways")
+        }
+        (None, Some(OpenError::Differs { .. })) => (USAGE, ""),
+        (None, Some(OpenError::Unavailable { .. })) => (UNREACHABLE, ""),
+        (None, None) => return None,
+    };
+    Some(Failure::new(exit, chain.join(": "), hint))
 }
 
 #[cfg(test)]

@@ -1,29 +1,36 @@
 //! Whether the server can serve, for gRPC's health service and for `/readyz`.
 
-use takt_engine::Engine;
+use takt_nats::Link;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::grpc::Services;
+
 /// Why the server cannot serve now, if it cannot.
-pub(crate) fn unready(engine: &Engine, stopping: &CancellationToken) -> Option<String> {
-    if stopping.is_cancelled() {
+pub(crate) fn unready(services: &Services) -> Option<String> {
+    if services.stopping.is_cancelled() {
         return Some("the server is stopping".to_owned());
     }
-    engine.health().reason()
+    if let Some(Link::Down(reason)) = services.link.as_ref().map(|link| link.borrow().clone()) {
+        return Some(reason);
+    }
+    services.engine.health().reason()
 }
 
 /// Tells the health of the whole and of every service, now and at each change, until the server
 /// has stopped.
 pub(crate) async fn report(
     reporter: HealthReporter,
-    engine: Engine,
-    stopping: CancellationToken,
+    services: Services,
     stopped: CancellationToken,
 ) {
-    let mut changed = engine.health_changes();
+    let stopping = services.stopping.clone();
+    let mut changed = services.engine.health_changes();
+    let mut link = services.link.clone();
     loop {
-        let status = match unready(&engine, &stopping) {
+        let status = match unready(&services) {
             None => ServingStatus::Serving,
             Some(_) => ServingStatus::NotServing,
         };
@@ -34,7 +41,19 @@ pub(crate) async fn report(
         tokio::select! {
             () = stopping.cancelled() => {}
             change = changed.changed() => if change.is_err() { stopping.cancelled().await },
+            () = relinked(&mut link) => {}
         }
+    }
+}
+
+/// Waits until the link to the nats-server changes; for ever where there is none.
+async fn relinked(link: &mut Option<watch::Receiver<Link>>) {
+    let changed = match link {
+        Some(link) => link.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending::<()>().await;
     }
 }
 
