@@ -245,3 +245,33 @@ async fn a_pause_that_a_receiver_asks_for_is_kept() {
     assert!(began.elapsed() >= Duration::from_millis(1900), "after {:?}", began.elapsed());
     engine.shutdown().await;
 }
+
+#[tokio::test]
+async fn of_two_nodes_the_one_that_holds_the_stream_tells_and_the_other_takes_over() {
+    let town = nodes::Town::new(Duration::from_secs(2));
+    let (one, two) = (town.node().await, town.node().await);
+    nodes::create(&one).await;
+    let (by_one, by_two) = (MemoryNotifier::new("chat"), MemoryNotifier::new("chat"));
+    one.notify(receivers(&[&by_one]));
+    two.notify(receivers(&[&by_two]));
+    for n in 0..5 {
+        line(if n % 2 == 0 { &one } else { &two }, pull(&format!("a{n}"))).await;
+    }
+    for node in [&one, &two] {
+        until(node, |it| it.tally.delivered == 5 && it.waiting.is_empty()).await;
+    }
+    let told = by_one.seen().tried.len() + by_two.seen().tried.len();
+    assert_eq!(told, 5, "nobody is told twice");
+    // Whoever it was that told, goes.
+    let one_told = by_two.seen().tried.is_empty();
+    let (goes, stays, by_who_stays) =
+        if one_told { (&one, &two, &by_two) } else { (&two, &one, &by_one) };
+    goes.shutdown().await;
+    line(stays, pull("last")).await;
+    until(stays, |it| it.tally.delivered == 6 && it.waiting.is_empty()).await;
+    let last = by_who_stays.seen().tried;
+    assert_eq!(steps(&last).last().unwrap(), "last pulled");
+    let requested = of_type(&history(&town.house).await, "notice.requested");
+    assert!((1..=6).contains(&requested), "{requested}");
+    stays.shutdown().await;
+}
