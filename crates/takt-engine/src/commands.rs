@@ -74,6 +74,7 @@ pub(crate) async fn execute(
     let mut is_sure = mailbox.shared.nodes.is_none();
     mailbox.settle().await?;
     loop {
+        let as_of = mailbox.as_of();
         if let Some(known) = known(mailbox, call, &ids, &digest).await? {
             return Ok(known);
         }
@@ -91,7 +92,7 @@ pub(crate) async fn execute(
             return Ok(receipt(mailbox, &[], vec![]));
         }
         let drafts = drafts(mailbox, call, &mut ids, decision.aggregate, decision.events, &digest);
-        match mailbox.append(&drafts, &decision.also).await {
+        match mailbox.append(&drafts, &decision.also, as_of).await {
             Ok(_) => return Ok(receipt(mailbox, &drafts, decision.warnings)),
             Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
             Err(other) => return Err(other.into()),

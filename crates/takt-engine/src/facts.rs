@@ -145,10 +145,13 @@ async fn store(
     let mut unfit = None;
     loop {
         mailbox.settle().await?;
+        let as_of = mailbox.as_of();
         mailbox.may_record(after)?;
         let judged = judge(mailbox, came, unfit.as_deref()).await?;
         let answers = bury(mailbox, came, &judged).await?;
-        match append(mailbox, came, after, judged.drafts, (judged.parked, judged.freed)).await {
+        match append(mailbox, came, after, judged.drafts, (judged.parked, judged.freed), as_of)
+            .await
+        {
             Ok(first) => return Ok(answer(mailbox, first, judged.verdicts, answers)),
             Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
             Err(AppendError::TooLarge { .. }) if came.len() > 1 => {
@@ -208,6 +211,7 @@ async fn append(
     after: Option<u64>,
     mut drafts: Vec<Draft>,
     (parked, freed): (Vec<Parked>, Vec<uuid::Uuid>),
+    as_of: u64,
 ) -> Result<u64, AppendError> {
     let (inbox, position) = mailbox.position();
     let through = after.and(came.last()).map_or(position, |last| last.seq);
@@ -219,7 +223,7 @@ async fn append(
     if mailbox.shared.nodes.is_some() || !is_plain {
         drafts.push(advanced(mailbox, IntakeAdvanced { inbox, through, parked, freed }));
     }
-    let first = mailbox.append(&drafts, &[]).await?;
+    let first = mailbox.append(&drafts, &[], as_of).await?;
     mailbox.taken = after.map(|_| through).or(mailbox.taken);
     mailbox.position_at = Some(std::time::Instant::now());
     Ok(first)

@@ -167,7 +167,7 @@ impl Mailbox {
     }
 
     /// Appends drafts as one batch, on the condition that their aggregates, and those in `also`,
-    /// are where the read side has them; waits until the read side has folded them.
+    /// are where the read side had them when it was looked at, which was not before `as_of`.
     ///
     /// # Errors
     /// `Conflict` when another writer came first: catch up and decide again.
@@ -175,20 +175,24 @@ impl Mailbox {
         &mut self,
         drafts: &[Draft],
         also: &[Aggregate],
+        as_of: u64,
     ) -> Result<u64, AppendError> {
         let mut aggregates: Vec<&Aggregate> = drafts.iter().map(|draft| &draft.aggregate).collect();
         aggregates.extend(also);
         aggregates.sort();
         aggregates.dedup();
-        let conditions = self.shared.read(|world| {
-            aggregates
-                .iter()
-                .map(|aggregate| Condition {
-                    subject: Subject::of(&self.stream, aggregate),
-                    last_seq: world.head_of(&self.stream, aggregate),
-                })
-                .collect()
+        let conditions: Vec<Condition> = self.shared.read(|world| {
+            let condition = |aggregate: &&Aggregate| Condition {
+                subject: Subject::of(&self.stream, aggregate),
+                last_seq: world.head_of(&self.stream, aggregate),
+            };
+            aggregates.iter().map(condition).collect()
         });
+        // What another node has written since was not looked at.
+        if let Some(newer) = conditions.iter().find(|condition| condition.last_seq > as_of) {
+            let (subject, actual) = (newer.subject.clone(), newer.last_seq);
+            return Err(AppendError::Conflict { subject, expected: as_of, actual });
+        }
         let entries = drafts
             .iter()
             .map(|draft| NewEntry {
@@ -208,6 +212,11 @@ impl Mailbox {
         let first = appended?;
         self.written = first + (drafts.len() as u64).saturating_sub(1);
         Ok(first)
+    }
+
+    /// How far the read side has come; asked for before anything is read that a decision rests on.
+    pub(crate) fn as_of(&self) -> u64 {
+        self.shared.read(|world| world.seq)
     }
 
     /// Where an event of this stream stands, by its id.
@@ -258,7 +267,7 @@ impl Mailbox {
         let meta = self.meta(id, self.shared.clock.now(), "takt");
         let event = Event::System(system::Event::RefusalsSummed(RefusalsSummed { refusals }));
         let draft = Draft { aggregate: Aggregate::Refusals, meta, event };
-        if let Err(error) = self.append(&[draft], &[]).await {
+        if let Err(error) = self.append(&[draft], &[], self.as_of()).await {
             tracing::warn!(stream = %self.stream, %error, "refusals could not be written yet");
             self.refused = refused;
         }

@@ -82,6 +82,7 @@ pub(crate) async fn write(mailbox: &mut Mailbox) {
 }
 
 async fn try_write(mailbox: &mut Mailbox) -> Result<(), AppendError> {
+    let as_of = mailbox.as_of();
     let (inbox, through) = mailbox.position();
     if through <= mailbox.durable_position(inbox) || !mailbox.shared.holds(&mailbox.stream) {
         return Ok(());
@@ -89,5 +90,5 @@ async fn try_write(mailbox: &mut Mailbox) -> Result<(), AppendError> {
     let event = IntakeAdvanced { inbox, through, parked: vec![], freed: vec![] };
     let draft = facts::advanced(mailbox, event);
     mailbox.position_at = Some(Instant::now());
-    mailbox.append(&[draft], &[]).await.map(drop)
+    mailbox.append(&[draft], &[], as_of).await.map(drop)
 }

@@ -115,6 +115,7 @@ pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
     let mut most = MOST;
     loop {
         mailbox.settle().await?;
+        let as_of = mailbox.as_of();
         let Some(mut batch) = next(mailbox, most) else {
             return advance(mailbox).await;
         };
@@ -123,7 +124,7 @@ pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
             continue;
         }
         batch.drafts.push(cursor(mailbox, batch.through));
-        match mailbox.append(&batch.drafts, &[]).await {
+        match mailbox.append(&batch.drafts, &[], as_of).await {
             Ok(_) => {
                 (mailbox.answered, mailbox.part) = (batch.through, batch.part);
                 mailbox.cursor_at = Some(Instant::now());
@@ -253,6 +254,7 @@ fn cursor(mailbox: &Mailbox, through: u64) -> Draft {
 
 /// Writes the cursor when intents were answered without events, at most once a second.
 async fn advance(mailbox: &mut Mailbox) -> Result<(), Error> {
+    let as_of = mailbox.as_of();
     let waiting = mailbox.shared.read(|world| {
         let view = world.streams.get(&mailbox.stream);
         view.is_some_and(|view| view.pending.range(..=mailbox.answered).next().is_some())
@@ -261,7 +263,7 @@ async fn advance(mailbox: &mut Mailbox) -> Result<(), Error> {
         return Ok(());
     }
     let cursor = cursor(mailbox, mailbox.answered);
-    match mailbox.append(&[cursor], &[]).await {
+    match mailbox.append(&[cursor], &[], as_of).await {
         Ok(_) | Err(AppendError::Conflict { .. }) => {
             mailbox.cursor_at = Some(Instant::now());
             mailbox.settle().await
