@@ -106,6 +106,7 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("indicatif", &["takt-cli"]),
     ("anstream", &["takt-cli"]),
     ("async-nats", &["takt-nats", "takt-bench", "takt-tests"]),
+    ("nkeys", &["takt-tests"]),
     ("quick-xml", &["takt-intake"]),
     ("csv", &["takt-intake"]),
     ("cdevents-sdk", &["takt-intake"]),
