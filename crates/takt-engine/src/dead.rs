@@ -6,9 +6,9 @@ use smol_str::ToSmolStr;
 use takt_domain::StreamName;
 use takt_ports::NewDeadLetter;
 
-use crate::engine::Shared;
 use crate::error::Error;
 use crate::facts::{Misfit, Published};
+use crate::shared::Shared;
 
 /// The most bytes of a dead letter that are kept when it is over the limit.
 const KEPT_BYTES: usize = 64 * 1024;

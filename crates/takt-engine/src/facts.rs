@@ -12,9 +12,9 @@ use takt_domain::{Aggregate, Event, EventId, Time, system};
 use takt_ports::AppendError;
 
 use crate::dead::{self, MAX_FACT_BYTES};
-use crate::engine::Shared;
 use crate::error::Error;
 use crate::mailbox::{Draft, Mailbox};
+use crate::shared::Shared;
 use judge::{Judged, Verdict, judge};
 
 /// How many facts one append may hold, beside the intake's position.

@@ -11,8 +11,9 @@ use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
 use takt_projections::World;
 use tokio::task::JoinHandle;
 
-use crate::engine::{Health, Shared};
+use crate::engine::Health;
 use crate::save;
+use crate::shared::Shared;
 
 /// How long a log that cannot be read now is left alone before it is tried again.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -15,10 +15,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, Shared};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::facts::{BATCH, BATCH_BYTES, Came};
 use crate::mailbox::Task;
+use crate::shared::Shared;
 
 /// How many batches may be on their way through the mailbox.
 const ON_THEIR_WAY: usize = 2;

@@ -7,6 +7,7 @@
 //! - `notices`: tells people outside of alerts
 //! - `leases`: which streams this node does the work of that only one may do at a time: `intake`,
 //!   `strays`, `outlet`, and what `relay` passes on
+//! - `shared`: what all tasks share
 //! - `save`: writes the read side behind, with its checkpoint
 
 mod clock;
@@ -25,6 +26,7 @@ mod position;
 mod reactions;
 mod relay;
 mod save;
+mod shared;
 mod strays;
 #[cfg(test)]
 mod tests;

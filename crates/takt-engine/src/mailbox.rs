@@ -15,9 +15,9 @@ use takt_ports::{Append, AppendError, Condition, NewEntry, Subject};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::commands::{self, Call, Command, Receipt};
-use crate::engine::Shared;
 use crate::error::Error;
 use crate::facts::{self, Came, Published};
+use crate::shared::Shared;
 use crate::{position, reactions};
 
 /// Refusals are summed for this long before they are written.

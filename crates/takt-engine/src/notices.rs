@@ -18,8 +18,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::engine::{Engine, Shared};
+use crate::engine::Engine;
 use crate::error::Error;
+use crate::shared::Shared;
 
 mod deliver;
 

@@ -11,9 +11,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, Shared};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::fold;
+use crate::shared::Shared;
 
 /// The reactor's name in its cursor's subject.
 const REACTOR: &str = "outlet";

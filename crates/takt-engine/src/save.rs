@@ -7,9 +7,10 @@ use std::time::Duration;
 use takt_ports::{Checkpoint, EventLog, Hash, LogError, ReadStore, StoreError, Subject, Write};
 use takt_projections::{Loading, World};
 
-use crate::engine::{Parts, Shared};
+use crate::engine::Parts;
 use crate::error::{Error, StartError};
 use crate::fold::{Folded, Trail};
+use crate::shared::Shared;
 
 /// The version of the saved rows' meaning; another version is rebuilt from the log.
 pub const PROJECTION_VERSION: u32 = 7;

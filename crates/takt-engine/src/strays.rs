@@ -10,10 +10,11 @@ use takt_ports::{Inbox, stream_token};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead;
-use crate::engine::{Engine, Shared};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::facts::Misfit;
 use crate::intake::letter_id;
+use crate::shared::Shared;
 
 /// How often the inbox is asked for messages to streams that are not known.
 const EVERY: Duration = Duration::from_secs(1);

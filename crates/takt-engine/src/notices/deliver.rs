@@ -10,7 +10,7 @@ use takt_ports::{Notice, Notifier, NotifyError};
 use takt_projections::AlertRecord;
 
 use super::Key;
-use crate::engine::Shared;
+use crate::shared::Shared;
 
 /// The type of every notice of an alert.
 const TYPE: &str = "dev.takt.andon.notice.v1";
