@@ -41,7 +41,7 @@ impl Nats {
         let folder = tempfile::tempdir().unwrap();
         let address = steady_address();
         let store = folder.path().join("jetstream");
-        let sizes = "max_mem: 64MB\n  max_file: 8GB";
+        let sizes = "max_mem: 64MB\n  max_file: 20GB";
         let config = format!(
             "listen: \"{address}\"\nmax_payload: 4MB\njetstream {{\n  store_dir: {store:?}\n  \
              sync_interval: always\n  {sizes}\n}}\n{extra}\n"

@@ -5,13 +5,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use takt_tests::{Script, Server, node, repository, tools};
+use takt_tests::nats::Nats;
+use takt_tests::server::steady_address;
+use takt_tests::{Script, Server, binary, node, repository, tools};
 
 const DOCUMENTS: [&str; 2] = ["docs/publishing.md", "docs/subscribers.md"];
 /// What stands before a block that shows a file.
 const MARK: &str = "<!-- file: ";
+/// How long something may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn examples() -> PathBuf {
     repository().join("docs/examples")
@@ -144,4 +149,113 @@ fn subscribers_without_nats_go_on_where_they_were_through_a_kill() {
     let mut watch = python("watch_sse.py");
     let resumed = Script::run("SSE", watch.args(["shop", &last]).env("TAKT_SERVER", &server.url));
     assert_eq!(hear(&resumed, after.len()), after, "it begins after the sequence it is given");
+}
+
+/// The variables of the file with the passwords.
+fn passwords() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(repository().join("deploy/example.env")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A nats-server with the accounts that are shipped.
+fn nats() -> Nats {
+    let config = repository().join("deploy/nats/nats-server.conf");
+    let mut config = std::fs::read_to_string(config).unwrap();
+    for (name, value) in passwords() {
+        config = config.replace(&format!("${name}"), &format!("{value:?}"));
+    }
+    let accounts = config.find("\naccounts {").unwrap();
+    Nats::start_with(&config[accounts..])
+}
+
+/// A node of Takt on that nats-server.
+fn node_on(nats: &Nats, data: &Path, listen: &str) -> Server {
+    let mut command = Command::new(binary::takt());
+    let passwords = passwords();
+    let password = passwords.iter().find(|(name, _)| name == "TAKT_NATS_SERVER_PASSWORD").unwrap();
+    command.env("TAKT_NATS", nats.url()).env("TAKT_NATS_USER", "takt");
+    command.env("TAKT_NATS_PASSWORD", &password.1);
+    Server::start_as(command, data, listen).unwrap_or_else(|ended| panic!("{ended:?}"))
+}
+
+/// An example that knows where NATS is, with its passwords.
+fn told(mut command: Command, nats: &Nats) -> Command {
+    command.env("TAKT_NATS", nats.url()).envs(passwords());
+    command
+}
+
+fn rust(name: &str) -> Command {
+    Command::new(binary::example(name))
+}
+
+#[test]
+fn examples_over_nats_are_recorded_and_followed_through_kills() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut nats, listen) = (nats(), steady_address());
+    let mut server = node_on(&nats, data.path(), &listen);
+    server.ok(&["stream", "create", "shop"]);
+    server.ok(&["column", "set", "Todo"]);
+    let at = |name: &str| data.path().join(name).display().to_string();
+    let subscribers = || {
+        [
+            ("python", python("subscribe.py")),
+            ("javascript", node::example("subscribe.mjs")),
+            ("rust", rust("subscribe")),
+        ]
+    };
+    let begin = |(name, command): (&str, Command)| {
+        let checkpoint = at(&format!("{name}.checkpoint"));
+        Script::run(name, told(command, &nats).args(["shop", &checkpoint]))
+    };
+    let following = subscribers().map(begin);
+    let publishers = [
+        ("py", python("publish.py")),
+        ("js", node::example("publish.mjs")),
+        ("rs", rust("publish")),
+    ];
+    for (card, command) in publishers {
+        let stored = run(told(command, &nats).args(["shop", card, "Todo"]));
+        assert!(stored.starts_with("stored in the inbox at "), "{card}: {stored}");
+    }
+    let cards = |server: &Server| server.json(&["card", "list"]).as_array().unwrap().len();
+    let deadline = Instant::now() + PATIENCE;
+    while cards(&server) < 3 {
+        assert!(Instant::now() < deadline, "{}", server.said());
+    }
+    let first = log_lines(&server, 0);
+    for subscriber in &following {
+        assert_eq!(hear(subscriber, first.len()), first);
+    }
+    // The subscribers stay; what they follow is killed.
+    server.kill();
+    nats.restart();
+    server = node_on(&nats, data.path(), &listen);
+    server.ok(&["card", "add", "--id", "C-1", "after the kill"]);
+    let all = log_lines(&server, 0);
+    let later = &all[first.len()..];
+    assert!(later.iter().any(|it| it.contains("card_added")), "{later:?}");
+    for subscriber in &following {
+        assert_eq!(hear(subscriber, later.len()), later);
+    }
+    // Now they go, once they have noted how far they are, and come again.
+    let noted = |name: &str| std::fs::read_to_string(at(&format!("{name}.checkpoint"))).unwrap();
+    let is_last = |noted: &str| later.last().unwrap().starts_with(&format!("{noted} "));
+    let deadline = Instant::now() + PATIENCE;
+    while !["python", "javascript", "rust"].iter().all(|name| is_last(&noted(name))) {
+        assert!(Instant::now() < deadline, "a checkpoint is not noted");
+    }
+    drop(following);
+    server.ok(&["card", "add", "--id", "C-2", "while they were away"]);
+    let all = log_lines(&server, 0);
+    let last = all.last().unwrap();
+    let again = |(name, command): (&str, Command)| {
+        let checkpoint = at(&format!("{name}.checkpoint"));
+        let mut command = told(command, &nats);
+        Script::run(name, command.args(["shop", &checkpoint])).line().unwrap()
+    };
+    for told in subscribers().map(again) {
+        assert_eq!(&told, last, "it begins after its checkpoint");
+    }
 }

@@ -1,12 +1,19 @@
 //! The local stack: what docker-compose.yml says, and that it comes up, keeps its data and ends.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail the test by panicking"
+)]
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use takt_tests::{compose, repository};
+use takt_tests::docker::{Engine, busybox, done};
+use takt_tests::{Ended, binary, compose, nats, repository, tools};
 
 fn passwords() -> PathBuf {
     repository().join("deploy/example.env")
@@ -88,4 +95,126 @@ fn no_secret_and_no_leftover_gets_into_an_image() {
         let last = text.rfind("\nFROM ").unwrap_or(0);
         assert!(text[last..].contains("\nUSER 10001:10001"), "`{file}` runs as root");
     }
+}
+
+/// The stack as the file describes it, under names and on ports of its own; gone with its data at
+/// the end.
+struct Stack {
+    engine: Engine,
+    project: String,
+    images: [String; 2],
+    ports: [String; 2],
+}
+
+impl Stack {
+    /// Makes the images from what is on this machine; nothing comes from a registry.
+    fn new(engine: Engine) -> Self {
+        let project = format!("takt-test-{}", std::process::id());
+        let images = ["nats", "takt"].map(|name| format!("{project}-{name}:test"));
+        let [nats_image, takt_image] = &images;
+        let folder = tempfile::tempdir().unwrap();
+        let mut make = engine.command(repository().join("tests/stack/stand-ins.sh"));
+        make.arg(folder.path()).arg(nats::server()).arg(busybox()).arg(binary::takt());
+        done(make.args([nats_image, takt_image]));
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let ports = [free().to_string(), free().to_string()];
+        Self { engine, project, images, ports }
+    }
+
+    fn compose(&self, args: &[&str]) -> String {
+        let mut command = self.engine.command(compose::program());
+        command.args(["--project-name", &self.project, "--env-file"]).arg(passwords());
+        command.arg("--file").arg(repository().join("docker-compose.yml")).args(args);
+        command.env("TAKT_NATS_IMAGE", &self.images[0]).env("TAKT_IMAGE", &self.images[1]);
+        command.env("TAKT_NATS_PORT", &self.ports[0]).env("TAKT_PORT", &self.ports[1]);
+        done(&mut command)
+    }
+
+    fn up(&self) {
+        self.compose(&["up", "--detach", "--wait", "--no-build", "--pull", "never"]);
+    }
+
+    /// Kills a service with -9.
+    fn kill(&self, service: &str) {
+        self.compose(&["kill", "--signal", "KILL", service]);
+    }
+
+    /// A command of a user, from outside.
+    fn takt(&self, args: &[&str]) -> Ended {
+        let mut command = Command::new(binary::takt());
+        command.args(args).env("TAKT_STREAM", "shop");
+        command.env("TAKT_SERVER", format!("http://127.0.0.1:{}", self.ports[1]));
+        Ended::of(command.output().unwrap())
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let ended = self.takt(args);
+        assert_eq!(ended.code, 0, "{args:?}: {}\n{}", ended.err, self.compose(&["logs"]));
+        ended.out
+    }
+
+    /// Runs something with the passwords, in Python, against NATS from outside.
+    fn python(&self, script: PathBuf, args: &[&str]) -> Ended {
+        let mut command = Command::new(tools::python());
+        command
+            .arg(script)
+            .args(args)
+            .env("TAKT_NATS", format!("nats://127.0.0.1:{}", self.ports[0]));
+        let text = std::fs::read_to_string(passwords()).unwrap();
+        let variables = text.lines().filter(|line| !line.starts_with('#'));
+        command.envs(variables.filter_map(|line| line.split_once('=')));
+        Ended::of(command.output().unwrap())
+    }
+
+    /// Waits until a card is in a column.
+    fn wait_for(&self, card: &str, column: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let shown = self.takt(&["card", "show", card, "-o", "json"]);
+            if shown.code == 0 && shown.json()["column"] == column {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{shown:?}\n{}", self.compose(&["logs"]));
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.compose(&["down", "--volumes", "--timeout", "20"]);
+            done(&mut self.engine.docker(&["image", "rm", &self.images[0], &self.images[1]]));
+        }
+    }
+}
+
+#[test]
+fn the_stack_comes_up_keeps_its_data_through_kills_and_ends() {
+    let Some(engine) = Engine::find() else { return };
+    let stack = Stack::new(engine);
+    stack.up();
+    stack.ok(&["stream", "create", "shop", "--title", "Web shop"]);
+    stack.ok(&["column", "set", "Ready"]);
+    stack.ok(&["card", "add", "--id", "S-1", "Pay by invoice"]);
+    assert!(stack.ok(&["board", "show"]).contains("Pay by invoice"));
+
+    let publish = repository().join("docs/examples/python/publish.py");
+    let published = stack.python(publish, &["shop", "S-1", "Doing"]);
+    assert!(published.out.starts_with("stored in the inbox at "), "{published:?}");
+    stack.wait_for("S-1", "Doing");
+    let rights = repository().join("tests/python/rights.py");
+    let rights = stack.python(rights, &[]);
+    assert_eq!((rights.code, rights.out.trim()), (0, "as they should be"), "{}", rights.err);
+
+    for service in ["takt", "nats"] {
+        stack.kill(service);
+        stack.up();
+        stack.wait_for("S-1", "Doing");
+    }
+    stack.kill("nats");
+    stack.kill("takt");
+    stack.up();
+    assert!(stack.ok(&["board", "show"]).contains("Pay by invoice"));
+    stack.ok(&["card", "move", "S-1", "Ready"]);
+    stack.wait_for("S-1", "Ready");
 }

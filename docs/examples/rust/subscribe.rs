@@ -2,11 +2,12 @@
 //!
 //!     subscribe STREAM CHECKPOINT
 
-#![expect(clippy::print_stdout, reason = "an example tells what it sees")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example tells what it sees")]
 
 use std::path::Path;
 
 use anyhow::Context as _;
+use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, consumer::DeliverPolicy, consumer::pull::OrderedConfig};
 use serde_json::Value;
 use tokio_stream::StreamExt as _;
@@ -35,6 +36,17 @@ async fn main() -> anyhow::Result<()> {
         .connect(url)
         .await?;
 
+    let log = jetstream::new(client).get_stream("TAKT_LOG").await?;
+    loop {
+        // A server that went away has forgotten its consumers: then one begins after what was seen.
+        if let Err(error) = follow(&log, &stream, checkpoint).await {
+            eprintln!("again, after: {error:#}");
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn follow(log: &Stream, stream: &str, checkpoint: &Path) -> anyhow::Result<()> {
     let seen = match std::fs::read_to_string(checkpoint) {
         Ok(text) => text.trim().parse()?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0_u64,
@@ -46,7 +58,6 @@ async fn main() -> anyhow::Result<()> {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: seen + 1 },
         ..OrderedConfig::default()
     };
-    let log = jetstream::new(client).get_stream("TAKT_LOG").await?;
     let mut messages = log.create_consumer(start).await?.messages().await?;
     while let Some(message) = messages.next().await {
         let message = message?;
