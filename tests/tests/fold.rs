@@ -10,6 +10,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use takt_tests::nats::Nats;
 use takt_tests::{Random, Server, repository, tools};
 
 const SCHEMA: &str = "third_party/cloudevents/cloudevents.json";
@@ -59,7 +60,11 @@ fn sorted_ids(list: &Value, name: &str) -> Vec<String> {
 
 /// Holds the server's answers to both folds, and the log to CloudEvents.
 fn agree(server: &Server) -> Value {
-    let log = server.ok(&["events", "read", "-o", "jsonl"]);
+    agree_on(server, &server.ok(&["events", "read", "-o", "jsonl"]))
+}
+
+/// The same for the log however it was read.
+fn agree_on(server: &Server, log: &str) -> Value {
     let lead = server.json(&["metrics", "lead-time"]);
     let alerts = sorted_ids(&server.json(&["andon", "list"]), "alert");
     let cards = server.json(&["card", "list"]);
@@ -67,7 +72,7 @@ fn agree(server: &Server) -> Value {
     let open = sorted_ids(&open.collect(), "card");
     let stopped = server.takt(&["andon", "check"]).code == 4;
 
-    let own: Value = serde_json::from_str(&through(tools::script("fold.py"), &log)).unwrap();
+    let own: Value = serde_json::from_str(&through(tools::script("fold.py"), log)).unwrap();
     for name in ["completed", "reopened", "open", "reopened_open", "p50", "p85", "p95", "mean"] {
         assert!(near(&lead[name], &own[name]), "{name}: server {lead}\nfold {own}");
     }
@@ -77,7 +82,7 @@ fn agree(server: &Server) -> Value {
 
     let mut document = Command::new(tools::python());
     document.args(["-c", &fold_of_the_document()]);
-    let document: Value = serde_json::from_str(&through(document, &log)).unwrap();
+    let document: Value = serde_json::from_str(&through(document, log)).unwrap();
     for name in ["completed", "open", "open_alerts", "line_stopped"] {
         assert_eq!(document[name], own[name], "{name}");
     }
@@ -107,17 +112,31 @@ fn agree(server: &Server) -> Value {
 
 #[test]
 fn two_folds_in_python_agree_with_the_server_over_untidy_facts_and_commands() {
-    let mut random = Random::said("the untidy facts");
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    untidy(&Server::start(data.path()), agree);
+}
+
+#[test]
+fn two_folds_in_python_over_nats_agree_with_the_server() {
+    let (nats, data) = (Nats::start(), tempfile::tempdir().unwrap());
+    let server = Server::start_node(data.path(), "127.0.0.1:0", &nats.url());
+    untidy(&server, |server| {
+        let mut read = tools::script("log.py");
+        read.args([&nats.url(), "shop"]);
+        agree_on(server, &through(read, ""))
+    });
+}
+
+fn untidy(server: &Server, agree: impl Fn(&Server) -> Value) {
+    let mut random = Random::said("the untidy facts");
     server.ok(&["stream", "create", "shop"]);
-    assert_eq!(agree(&server)["p50"], Value::Null);
+    assert_eq!(agree(server)["p50"], Value::Null);
     let mut facts = tools::script("facts.py");
     facts.args([&random.number().to_string(), "120"]);
     let facts = through(facts, "");
     let published = server.fed(&["publish", "-", "-o", "json"], facts.as_bytes()).json();
     assert!(published["duplicate"].as_u64().unwrap() > 0, "{published}");
-    assert!(agree(&server)["completed"].as_u64().unwrap() > 0);
+    assert!(agree(server)["completed"].as_u64().unwrap() > 0);
 
     // Commands over the facts: columns that say otherwise, cards of our own, and the Andon.
     server.ok(&["column", "set", "Review", "--kind", "done"]);
@@ -130,9 +149,9 @@ fn two_folds_in_python_agree_with_the_server_over_untidy_facts_and_commands() {
     server.ok(&["card", "delete", "own-1"]);
     let pulled = server.json(&["andon", "pull", "smoke"]);
     server.ok(&["andon", "pull", "more smoke"]);
-    assert!(agree(&server)["reopened_open"].as_u64().unwrap() > 0);
+    assert!(agree(server)["reopened_open"].as_u64().unwrap() > 0);
     let alert = pulled["alert"].as_str().unwrap();
     let why = ["--category", "fixed", "--cause", "fire", "--countermeasure", "water"];
     server.ok(&[&["andon", "resolve", alert], &why[..]].concat());
-    agree(&server);
+    agree(server);
 }

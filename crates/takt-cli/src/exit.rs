@@ -42,20 +42,20 @@ impl Failure {
 
     /// The same, with the name of the server where it could not be reached.
     pub(crate) fn at(mut self, server: &str) -> Self {
-        if self.exit == UNREACHABLE {
-            self.message = self.message.replace(THE_SERVER, &format!("the server at `{server}`"));
+        if let Some(rest) = self.message.strip_prefix(UNREACHED) {
+            self.message = format!("{UNREACHED} at `{server}`{rest}");
         }
         self
     }
 }
 
-/// What stands for the server's name until it is known.
-const THE_SERVER: &str = "the server";
+/// How a message begins that wants the server's name.
+const UNREACHED: &str = "cannot reach the server";
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         if let Some(cause) = cause(&status) {
-            let message = format!("cannot reach {THE_SERVER}: {cause}");
+            let message = format!("{UNREACHED}: {cause}");
             let hint = "start one with `takt dev`, or name another with `--server`";
             return Self::new(UNREACHABLE, message, hint);
         }

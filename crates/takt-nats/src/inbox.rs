@@ -18,7 +18,7 @@ use crate::streams::{keeping, made_or_checked};
 const NAME: &str = "TAKT_IN";
 const ID: &str = "takt-inbox-id";
 /// How much may wait in the inbox unless an operator says otherwise, in bytes.
-pub const MOST_INBOX_BYTES: i64 = 8 * 1024 * 1024 * 1024;
+pub const MOST_INBOX_BYTES: i64 = 1024 * 1024 * 1024;
 
 /// What services publish, on JetStream.
 #[derive(Clone, Debug)]

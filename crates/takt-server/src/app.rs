@@ -16,6 +16,7 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 use takt_domain::{Time, fact::Fact};
 use takt_engine::{Engine, Misfit, Parts, SystemClock};
+use takt_ports::Notifier;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,7 +24,7 @@ use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 
 use crate::backend::{self, Backend};
-use crate::config::Config;
+use crate::config::{Config, WebhookConfig};
 use crate::demo;
 use crate::grpc::{self, Services};
 use crate::live;
@@ -53,6 +54,7 @@ impl App {
     /// When another process holds the folder, the log is damaged, or the port is taken.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let address = config.address()?;
+        let webhook = config.webhook.as_ref().map(WebhookConfig::receiver).transpose()?;
         backend::make_folder(&config.data)?;
         let Backend { kind, log, dead, outbox, nodes, link, node } = match &config.nats {
             None => backend::files(&config.data).await?,
@@ -74,6 +76,9 @@ impl App {
             nodes: nodes.clone(),
         };
         let engine = Engine::start(parts).await.context("could not start the engine")?;
+        // Without receivers too: what waits for one that is gone is given up.
+        let receivers = webhook.into_iter().map(|it| Arc::new(it) as Arc<dyn Notifier>);
+        engine.notify(receivers.collect());
         let demo = match config.demo {
             Some(every) => {
                 demo::seed(&engine).await.context("could not seed the demo")?.then_some(every)

@@ -18,6 +18,64 @@ pub struct Config {
     pub insecure_bind: bool,
     /// Where the log is, if it is on JetStream; else it is in the data folder.
     pub nats: Option<takt_nats::Settings>,
+    /// Who is told of alerts by webhook, if anybody.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// Who is told of alerts by webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// Where to.
+    pub url: String,
+    /// What requests are signed with.
+    pub secret: WebhookSecret,
+    /// The one value stream that it is told of; all of them without it.
+    pub stream: Option<String>,
+    /// The receiver's name in the log and in keys; made of the URL without it.
+    pub name: Option<String>,
+}
+
+/// Where the secret of a webhook comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum WebhookSecret {
+    /// A file with a secret on each line.
+    File(PathBuf),
+    /// The secret itself, as an environment holds it.
+    Text(String),
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+            Self::Text(_) => f.write_str("Text(…)"),
+        }
+    }
+}
+
+/// Why a webhook cannot be used; for who configures it.
+#[derive(Debug, thiserror::Error)]
+#[error("the webhook cannot be used")]
+pub struct WebhookRefused(#[source] anyhow::Error);
+
+impl WebhookConfig {
+    /// The receiver.
+    ///
+    /// # Errors
+    /// When URL, secret, name or value stream are not what they should be.
+    pub(crate) fn receiver(&self) -> Result<takt_drivers::Webhook, WebhookRefused> {
+        let made = || {
+            let secrets = match &self.secret {
+                WebhookSecret::File(file) => takt_drivers::Secrets::read(file)?,
+                WebhookSecret::Text(text) => takt_drivers::Secrets::parse(text)?,
+            };
+            let stream = self.stream.as_deref().map(takt_domain::StreamName::parse).transpose()?;
+            let (url, name) = (self.url.clone(), self.name.clone());
+            let settings = takt_drivers::Settings { url, secrets, stream, name };
+            Ok::<_, anyhow::Error>(takt_drivers::Webhook::new(settings)?)
+        };
+        made().map_err(WebhookRefused)
+    }
 }
 
 impl Config {
@@ -60,7 +118,14 @@ mod tests {
 
     fn config(listen: &str, insecure_bind: bool) -> Config {
         let listen = listen.parse().unwrap();
-        Config { data: PathBuf::from("data"), listen, demo: None, insecure_bind, nats: None }
+        Config {
+            data: PathBuf::from("data"),
+            listen,
+            demo: None,
+            insecure_bind,
+            nats: None,
+            webhook: None,
+        }
     }
 
     #[test]

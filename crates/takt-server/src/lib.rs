@@ -13,7 +13,7 @@ mod rest;
 pub mod web;
 
 pub use app::App;
-pub use config::{Config, OpenBind};
+pub use config::{Config, OpenBind, WebhookConfig, WebhookRefused, WebhookSecret};
 pub use copy::{Copied, copy_log};
 pub use logging::log_to_stderr;
 pub use takt_embedded::OpenError;

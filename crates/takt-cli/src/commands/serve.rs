@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use takt_nats::Settings;
-use takt_server::{App, Config, OpenBind, OpenError};
+use takt_server::{App, Config, OpenBind, OpenError, WebhookConfig, WebhookRefused, WebhookSecret};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -37,8 +37,50 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     #[arg(value_name = "N", help_heading = nats::NATS, requires = "nats")]
     nats_replicas: u8,
+    /// How much may wait in the inbox, in MiB; JetStream sets the room aside
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    #[arg(value_name = "MIB", help_heading = nats::NATS, requires = "nats")]
+    nats_inbox_mib: u32,
     #[command(flatten)]
     login: NatsLogin,
+    #[command(flatten)]
+    webhook: WebhookArgs,
+}
+
+/// The same on every node that shares a log.
+#[derive(Debug, clap::Args)]
+struct WebhookArgs {
+    /// Tell this URL of every step of an alert, by signed requests
+    #[arg(long, env = "TAKT_WEBHOOK", value_name = "URL", help_heading = WEBHOOK)]
+    webhook: Option<String>,
+    /// The file of its secret, `whsec_…`; also the variable `TAKT_WEBHOOK_SECRET`
+    #[arg(long, env = "TAKT_WEBHOOK_SECRET_FILE", value_name = "FILE", help_heading = WEBHOOK)]
+    webhook_secret_file: Option<PathBuf>,
+    /// Only of this value stream
+    #[arg(long, env = "TAKT_WEBHOOK_STREAM", value_name = "STREAM", help_heading = WEBHOOK)]
+    webhook_stream: Option<String>,
+    /// The receiver's name in the log, so that its URL may change
+    #[arg(long, env = "TAKT_WEBHOOK_NAME", value_name = "NAME", help_heading = WEBHOOK)]
+    webhook_name: Option<String>,
+}
+
+const WEBHOOK: &str = "Webhook";
+
+impl WebhookArgs {
+    fn config(self) -> Result<Option<WebhookConfig>, Failure> {
+        let Some(url) = self.webhook else { return Ok(None) };
+        let secret = match (self.webhook_secret_file, std::env::var("TAKT_WEBHOOK_SECRET")) {
+            (Some(file), _) => WebhookSecret::File(file),
+            (None, Ok(text)) => WebhookSecret::Text(text),
+            (None, Err(_)) => {
+                let hint = "name its file with `--webhook-secret-file`, or set \
+                            `TAKT_WEBHOOK_SECRET`; make one with `openssl rand -base64 32`";
+                return Err(Failure::new(USAGE, "the webhook has no secret", hint));
+            }
+        };
+        let (stream, name) = (self.webhook_stream, self.webhook_name);
+        Ok(Some(WebhookConfig { url, secret, stream, name }))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,10 +116,11 @@ async fn run(
 ) -> Result<u8, Failure> {
     takt_server::log_to_stderr();
     let folder = args.data.display().to_string();
-    let Args { data, listen, insecure_bind, nats: at, nats_replicas, login } = args;
+    let Args { data, listen, insecure_bind, nats: at, login, webhook, .. } = args;
     let nats = at.as_deref().map(|at| login.settings(at)).transpose()?;
-    let nats = nats.map(|it| Settings { replicas: nats_replicas.into(), ..it });
-    let config = Config { data, listen, demo, insecure_bind, nats };
+    let inbox_bytes = i64::from(args.nats_inbox_mib) << 20;
+    let nats = nats.map(|it| Settings { replicas: args.nats_replicas.into(), inbox_bytes, ..it });
+    let config = Config { data, listen, demo, insecure_bind, nats, webhook: webhook.config()? };
     let app = App::build(config).await.map_err(|error| failure(&error))?;
     let signals = Signals::listen().map_err(|error| failure(&error.into()))?;
     let address = app.address().map_err(|error| failure(&error.into()))?;
@@ -167,7 +210,7 @@ pub(super) fn failure(error: &anyhow::Error) -> Failure {
     if let Some(failure) = of_nats(error, &chain) {
         return failure;
     }
-    if error.is::<OpenBind>() {
+    if error.is::<OpenBind>() || error.is::<WebhookRefused>() {
         return Failure::new(USAGE, chain.join(": "), "");
     }
     if error.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::AddrInUse) {

@@ -77,13 +77,24 @@ impl v1::admin_service_server::AdminService for Services {
         request: Request<v1::VerifyProjectionRequest>,
     ) -> Result<Response<v1::VerifyProjectionResponse>, Status> {
         self.sequence(request.get_ref().min_sequence, deadline(&request)).await?;
-        let (live, rebuilt, sequence) = self.engine.verify().await.map_err(status)?;
+        let verified = self.engine.verify_all().await.map_err(status)?;
+        let own = self.nodes.as_ref().map(|nodes| nodes.lease.node()).unwrap_or_default();
+        let Some(it) = verified.iter().find(|it| it.node == own) else {
+            return Err(Status::unavailable("this node did not answer itself in time; ask again"));
+        };
+        let row = |it: &takt_engine::Verified| v1::NodeProjection {
+            node: it.node.to_string(),
+            sequence: it.seq,
+            live_hash: hex(&it.live),
+            rebuild_hash: hex(&it.replayed),
+        };
+        let many = self.nodes.is_some();
         Ok(Response::new(v1::VerifyProjectionResponse {
-            ok: live == rebuilt,
-            sequence,
-            live_hash: hex(&live),
-            rebuild_hash: hex(&rebuilt),
-            nodes: vec![],
+            ok: verified.iter().all(|it| it.live == it.replayed),
+            sequence: it.seq,
+            live_hash: hex(&it.live),
+            rebuild_hash: hex(&it.replayed),
+            nodes: verified.iter().filter(|_| many).map(row).collect(),
         }))
     }
 

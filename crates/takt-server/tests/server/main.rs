@@ -86,6 +86,7 @@ fn config(data: &Path) -> Config {
         demo: None,
         insecure_bind: false,
         nats: None,
+        webhook: None,
     }
 }
 
