@@ -25,6 +25,10 @@ const AT_ONCE: usize = 16;
 /// How long a relay that cannot be served is left alone.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// How long a call waits for a holder where there is none, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(2);
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// What stands before the facts of a call.
 #[derive(Serialize, Deserialize)]
 struct Asked {
@@ -103,6 +107,30 @@ async fn too_long(engine: &Engine, stream: &StreamName, bytes: &Bytes) -> Result
     }
 }
 
+/// Asks the holder. A stream that was just made has none for a moment, and one whose holder has ended
+/// has another soon.
+async fn ask(
+    nodes: &Nodes,
+    stream: &StreamName,
+    request: Bytes,
+    wait: Duration,
+) -> Result<Bytes, Error> {
+    let asked = Instant::now();
+    let patience = wait.min(PATIENCE);
+    loop {
+        match nodes.relay.ask(&name(stream), request.clone(), wait).await {
+            Ok(answer) => return Ok(answer),
+            Err(RelayError::Nobody(_)) if asked.elapsed() < patience => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            Err(RelayError::Nobody(_)) => return Err(nobody()),
+            Err(error @ RelayError::Unanswered(_)) => {
+                return Err(Error::Unavailable(error.to_string()));
+            }
+        }
+    }
+}
+
 async fn call(
     nodes: &Nodes,
     stream: &StreamName,
@@ -112,13 +140,7 @@ async fn call(
     let wait_millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let lengths = facts.iter().map(Bytes::len).collect();
     let request = written(&Asked { wait_millis, letter, lengths }, facts)?;
-    let answer = match nodes.relay.ask(&name(stream), request, wait).await {
-        Ok(answer) => answer,
-        Err(RelayError::Nobody(_)) => return Err(nobody()),
-        Err(error @ RelayError::Unanswered(_)) => {
-            return Err(Error::Unavailable(error.to_string()));
-        }
-    };
+    let answer = ask(nodes, stream, request, wait).await?;
     let answered: Answered = serde_json::from_slice(&answer).map_err(|error| {
         Error::Unavailable(format!("the holder's answer does not read: {error}"))
     })?;
