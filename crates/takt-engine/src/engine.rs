@@ -1,6 +1,7 @@
 //! The handle that servers hold: calls go in, answers come out.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,7 @@ impl Engine {
         let engine = Self { shared: Arc::new(Shared::new(parts, folded)) };
         fold::catch_up_to_head(&engine.shared).await?;
         let shared = &engine.shared;
+        shared.begun.store(*shared.seen.borrow(), Ordering::SeqCst);
         shared.followers.spawn(fold::follow(Arc::clone(shared)));
         shared.followers.spawn(save::write_behind(Arc::clone(shared)));
         shared.writers.spawn(reactions::tick(engine.clone()));

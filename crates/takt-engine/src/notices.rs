@@ -87,6 +87,8 @@ struct Stand {
     stream: StreamName,
     line_seq: u64,
     through: Option<u64>,
+    /// How far the read side had come when it was looked at.
+    as_of: u64,
 }
 
 struct Notices {
@@ -149,6 +151,7 @@ impl Notices {
                 stream: stream.clone(),
                 line_seq: view.line_seq,
                 through: view.notices.tally.through,
+                as_of: world.seq,
             });
             stands
                 .filter(|it| it.line_seq > self.looked_at(it) && self.shared.holds(&it.stream))
@@ -174,7 +177,7 @@ impl Notices {
         let mark = Requested { through: stand.line_seq, notices: vec![] };
         let events =
             if events.is_empty() { vec![system::Event::NoticeRequested(mark)] } else { events };
-        self.append(&stand.stream, events).await?;
+        self.append(&stand.stream, events, stand.as_of).await?;
         self.due = Instant::now();
         Ok(())
     }
@@ -229,13 +232,22 @@ impl Notices {
         requested.map(system::Event::NoticeRequested).chain(failed).collect()
     }
 
-    /// Appends events of the reactor in batches that the log takes, each where the read side has
-    /// the reactor; another node that came first is caught up with, and decides what is left.
-    async fn append(&self, stream: &StreamName, events: Vec<system::Event>) -> Result<(), Error> {
+    /// Appends events of the reactor in batches that the log takes, where the reactor stood when it
+    /// was looked at, as of a sequence. Another node that came first is caught up with, and what is
+    /// left is decided anew, also where its event has been folded in between.
+    async fn append(
+        &self,
+        stream: &StreamName,
+        events: Vec<system::Event>,
+        mut as_of: u64,
+    ) -> Result<(), Error> {
         let aggregate = Aggregate::Reactor(REACTOR.into());
         let subject = Subject::of(stream, &aggregate);
         for events in events.chunks(500) {
             let last_seq = self.shared.read(|world| world.head_of(stream, &aggregate));
+            if last_seq > as_of {
+                return Ok(());
+            }
             let entries = events.iter().map(|event| {
                 let id = EventId(Uuid::now_v7());
                 let mut meta = Meta::new(id, self.shared.source.clone(), self.shared.clock.now());
@@ -248,10 +260,13 @@ impl Notices {
             let append = Append { conditions, entries: entries.collect() };
             let count = append.entries.len() as u64;
             match self.shared.log.append(append).await {
-                Ok(first) => self.shared.caught_up(first + count - 1).await?,
+                Ok(first) => {
+                    as_of = first + count - 1;
+                    self.shared.settled(as_of).await?;
+                }
                 Err(AppendError::Conflict { .. }) => {
                     let head = self.shared.log.head().await?;
-                    return self.shared.caught_up(head).await;
+                    return self.shared.settled(head).await;
                 }
                 Err(other) => return Err(other.into()),
             }
@@ -261,7 +276,7 @@ impl Notices {
 
     /// Starts what waits and may start, in the order of the steps of each alert.
     fn start_due(&mut self) {
-        let waiting = self.waiting();
+        let (waiting, _) = self.waiting();
         let keys: BTreeSet<&Key> = waiting.iter().map(|(key, _)| key).collect();
         self.tries.retain(|key, it| matches!(it.state, State::Running(_)) || keys.contains(key));
         let mut begun = BTreeSet::new();
@@ -273,7 +288,8 @@ impl Notices {
         }
     }
 
-    fn waiting(&self) -> Vec<(Key, Waiting)> {
+    /// What waits on this node's streams, and how far the read side had come when it did.
+    fn waiting(&self) -> (Vec<(Key, Waiting)>, u64) {
         self.shared.read(|world| {
             let streams = world.streams.iter();
             let held = streams.filter(|(stream, view)| {
@@ -282,7 +298,9 @@ impl Notices {
             let of_each = held.flat_map(|(stream, view)| {
                 view.notices.waiting.iter().map(move |waits| (stream, waits))
             });
-            of_each.map(|(stream, (key, waits))| (Key::of(stream, key), waits.clone())).collect()
+            let waiting =
+                of_each.map(|(stream, (key, waits))| (Key::of(stream, key), waits.clone()));
+            (waiting.collect(), world.seq)
         })
     }
 
@@ -371,16 +389,17 @@ impl Notices {
     /// Appends the outcomes that are known. One that cannot be appended yet stays, so that the
     /// receiver is not told again for that.
     async fn tell_outcomes(&mut self) -> Result<(), Error> {
-        let mut by_stream: BTreeMap<StreamName, Vec<(Key, system::Event)>> = BTreeMap::new();
-        for (key, tried) in &self.tries {
-            if let State::Ended(event) = &tried.state {
-                let of_it = by_stream.entry(key.stream.clone()).or_default();
-                of_it.push((key.clone(), event.clone()));
+        let mut by_stream: BTreeMap<StreamName, Vec<system::Event>> = BTreeMap::new();
+        // Of what waits no longer, another node has told the outcome.
+        let (waiting, as_of) = self.waiting();
+        for (key, _) in &waiting {
+            if let Some(Try { state: State::Ended(event), .. }) = self.tries.get(key) {
+                by_stream.entry(key.stream.clone()).or_default().push(event.clone());
             }
         }
         for (stream, ended) in by_stream {
             // What comes next may be due at once.
-            self.append(&stream, ended.iter().map(|(_, event)| event.clone()).collect()).await?;
+            self.append(&stream, ended, as_of).await?;
             self.due = Instant::now();
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! Tells subscribers outside of what is recorded: in order, at least once, never of history.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use takt_domain::system::ReactorAdvanced;
-use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, andon, system};
+use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, Span, StreamName, andon, system};
 use takt_ports::{Append, AppendError, Condition, NewEntry, OutMessage, Outbox, Subject, Telling};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -26,6 +27,8 @@ const BATCH: usize = 512;
 const AT_ONCE: usize = 500;
 /// A cursor that is so far behind is written although nothing was sent.
 const FAR: u64 = 20_000;
+/// A stream that was made no longer ago than this is told from its beginning.
+const NEW: Span = Span::from_secs(24 * 60 * 60);
 /// How long the outlet waits after a failure, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
@@ -82,7 +85,10 @@ impl Outlet {
     async fn following(&mut self) -> Result<std::convert::Infallible, Error> {
         // Whoever told of the stream before may have written its cursor a moment ago.
         self.shared.settled(self.shared.log.head().await?).await?;
-        self.written = self.cursor();
+        match self.cursor() {
+            Some(cursor) => self.written = cursor,
+            None => self.begin_anew().await?,
+        }
         self.told = self.told.max(self.written);
         let mut changes = self.shared.changes.subscribe();
         let mut cursor_at = Instant::now();
@@ -105,11 +111,26 @@ impl Outlet {
         }
     }
 
-    fn cursor(&self) -> u64 {
-        self.shared.read(|world| {
-            let view = world.streams.get(&self.stream);
-            view.and_then(|view| view.cursors.get(REACTOR)).copied().unwrap_or(0)
-        })
+    fn cursor(&self) -> Option<u64> {
+        self.shared.read(|world| world.streams.get(&self.stream)?.cursors.get(REACTOR).copied())
+    }
+
+    /// Decides where to begin in a stream that nobody has told of, and leaves a mark before anything
+    /// is told, so that a crash after that loses nothing. A new stream is told from its beginning, in
+    /// which a node may have ended before it came to tell; of another one, such as one in a copied
+    /// log, subscribers are told what happens from this node's start on.
+    async fn begin_anew(&mut self) -> Result<(), Error> {
+        let subject = Subject::of(&self.stream, &Aggregate::Stream);
+        let made = self.shared.log.read_subject(&subject, 1, 1).await?;
+        let made = made.first().map(|entry| fold::decode(entry).0.meta.recorded);
+        let is_new = made.is_some_and(|made| self.shared.clock.now().since(made) < NEW);
+        let begun = self.shared.begun.load(Ordering::SeqCst);
+        self.told = self.told.max(if is_new { 0 } else { begun });
+        if self.append_cursor().await? {
+            return Ok(());
+        }
+        let reason = format!("another node has begun to tell of `{}`", self.stream);
+        Err(Error::Unavailable(reason))
     }
 
     /// Reads what has not been told from the log, where it is more than what comes live.
@@ -198,6 +219,12 @@ impl Outlet {
         if !self.shared.holds(&self.stream) {
             return Ok(());
         }
+        // The own cursor may not be folded yet; then the next one carries more.
+        self.append_cursor().await.map(drop)
+    }
+
+    /// Appends the cursor where the read side has it; tells whether it is in the log.
+    async fn append_cursor(&mut self) -> Result<bool, Error> {
         let aggregate = Aggregate::Reactor(REACTOR.into());
         let subject = Subject::of(&self.stream, &aggregate);
         let last_seq = self.shared.read(|world| world.head_of(&self.stream, &aggregate));
@@ -213,12 +240,13 @@ impl Outlet {
             entries: vec![NewEntry { subject, id, bytes }],
         };
         match self.shared.log.append(append).await {
-            Ok(_) => self.written = self.told,
-            // The own cursor may not be folded yet; the next one carries more.
-            Err(AppendError::Conflict { .. }) => {}
-            Err(other) => return Err(other.into()),
+            Ok(_) => {
+                self.written = self.told;
+                Ok(true)
+            }
+            Err(AppendError::Conflict { .. }) => Ok(false),
+            Err(other) => Err(other.into()),
         }
-        Ok(())
     }
 }
 

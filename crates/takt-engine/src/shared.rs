@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) folding: tokio::sync::Mutex<()>,
     /// Held while rows are saved, so that one batch follows the other.
     pub(crate) saving: tokio::sync::Mutex<()>,
+    /// Where the log ended when this node was started.
+    pub(crate) begun: AtomicU64,
     pub(crate) seen: watch::Sender<u64>,
     pub(crate) saved: watch::Sender<u64>,
     /// Set when a batch of rows was lost: nothing is saved any more, since a later checkpoint
@@ -79,6 +81,7 @@ impl Shared {
             nodes: parts.nodes,
             leases: Leases::default(),
             counts: Counts::default(),
+            begun: AtomicU64::new(world.seq),
             seen: watch::Sender::new(world.seq),
             saved: watch::Sender::new(world.seq),
             unsaved: AtomicBool::new(false),

@@ -360,3 +360,66 @@ async fn subscribers_are_told_of_every_fact_in_order_whatever_fails() {
     };
     until("the rest is told", async || told() == 1000).await;
 }
+
+impl Town {
+    /// The sequences that subscribers were told of, each once, in the order of the log.
+    fn told(&self) -> Vec<u64> {
+        let told =
+            self.outbox.sent().iter().map(|it| it.seq).collect::<std::collections::BTreeSet<_>>();
+        told.into_iter().collect()
+    }
+
+    fn publish(&self, numbers: std::ops::Range<u32>) {
+        for n in numbers {
+            self.inbox.publish("shop", format!("f{n} c{n} todo {n}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscribers_are_told_nothing_old_of_a_log_that_nobody_has_told_of_and_all_that_follows() {
+    let house = House::new();
+    let silent = with_columns(&house).await;
+    let facts = (0..300).map(|n| format!("f{n} c{n} todo {n}").into()).collect();
+    silent.publish(&shop(), facts).await.unwrap();
+    silent.shutdown().await;
+    // The stream was made two days ago.
+    house.clock.0.fetch_add(2 * 24 * 60 * 60 * 1_000_000, Ordering::SeqCst);
+    let head = house.log.head().await.unwrap();
+    let town = Town { house, ..Town::new(Duration::from_millis(600)) };
+    let engine = town.node().await;
+    town.publish(300..600);
+    until("what follows is told", async || town.told().len() == 300).await;
+    assert!(town.told().iter().all(|seq| *seq > head));
+    engine.shutdown().await;
+    // A stream that is new is told from its beginning, whenever the first outlet comes.
+    let town = Town::new(Duration::from_millis(600));
+    let silent = with_columns(&town.house).await;
+    silent.publish(&shop(), vec!["f0 c0 todo 0".into()]).await.unwrap();
+    silent.shutdown().await;
+    let engine = town.node().await;
+    until("it is told", async || town.told().len() == 1).await;
+    engine.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_node_had_not_told_or_not_noted_is_told_by_the_next() {
+    let town = Arc::new(Town::new(Duration::from_millis(600)));
+    let life = tokio::runtime::Runtime::new().unwrap();
+    let same = Arc::clone(&town);
+    let killed = life.spawn(async move { same.node().await }).await.unwrap();
+    create(&killed).await;
+    town.publish(0..500);
+    until("something is told", async || !town.told().is_empty()).await;
+    town.outbox.set_down(true);
+    town.publish(500..1000);
+    until("all is taken in", async || town.facts().await.len() == 1000).await;
+    // All its tasks end where they are.
+    life.shutdown_background();
+    drop(killed);
+    town.outbox.set_down(false);
+    let next = town.node().await;
+    until("all is told", async || town.told().len() == 1000).await;
+    assert_eq!(town.facts().await.len(), 1000);
+    next.shutdown().await;
+}

@@ -275,3 +275,95 @@ async fn of_two_nodes_the_one_that_holds_the_stream_tells_and_the_other_takes_ov
     assert!((1..=6).contains(&requested), "{requested}");
     stays.shutdown().await;
 }
+
+/// A log on which another node asks for the notices of a line while this one looks at it.
+struct Overtaken {
+    log: MemoryLog,
+    engine: std::sync::OnceLock<Engine>,
+    other: Mutex<Option<takt_ports::Append>>,
+}
+
+#[async_trait::async_trait]
+impl EventLog for Overtaken {
+    fn identity(&self) -> takt_ports::LogIdentity {
+        self.log.identity()
+    }
+    async fn head(&self) -> Result<u64, takt_ports::LogError> {
+        self.log.head().await
+    }
+    async fn append(&self, append: takt_ports::Append) -> Result<u64, takt_ports::AppendError> {
+        self.log.append(append).await
+    }
+    async fn read(
+        &self,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<takt_ports::Entry>, takt_ports::LogError> {
+        self.log.read(from, max).await
+    }
+    async fn read_subject(
+        &self,
+        of: &takt_ports::Subject,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<takt_ports::Entry>, takt_ports::LogError> {
+        let other = self.other.lock().unwrap().take();
+        if let Some(other) = other {
+            let seq = self.log.append(other).await.unwrap();
+            let engine = self.engine.get().unwrap();
+            engine.view(seq, Duration::from_secs(30), |_| ()).await.unwrap();
+        }
+        self.log.read_subject(of, from, max).await
+    }
+    async fn subject_head(
+        &self,
+        subject: &takt_ports::Subject,
+    ) -> Result<(u64, takt_ports::Hash), takt_ports::LogError> {
+        self.log.subject_head(subject).await
+    }
+    fn tail(&self, from: u64) -> Box<dyn takt_ports::Tail> {
+        self.log.tail(from)
+    }
+}
+
+/// What a node asks for that has looked at a line with one alert.
+fn asked_by_another(alert: &str, sequence: u64) -> takt_ports::Append {
+    use takt_domain::notice::{Asked, Requested, Step};
+    use takt_domain::{Aggregate, EventId, Meta};
+    let aggregate = Aggregate::Reactor("notify".into());
+    let (alert, receiver) = (alert.into(), "chat".into());
+    let notices = vec![Asked { sequence, alert, step: Step::Pulled, receiver }];
+    let requested = system::Event::NoticeRequested(Requested { through: sequence, notices });
+    let id = EventId(uuid::Uuid::now_v7());
+    let now = Time::from_micros(1_700_000_000_000_000);
+    let meta = Meta::new(id, "urn:takt:other".into(), now);
+    let bytes = takt_events::encode(&shop(), &aggregate, &meta, &Event::System(requested));
+    let subject = takt_ports::Subject::of(&shop(), &aggregate);
+    takt_ports::Append {
+        conditions: vec![],
+        entries: vec![takt_ports::NewEntry { subject, id, bytes: bytes.into() }],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_asked_for_while_this_one_looked_is_not_asked_for_again() {
+    let house = House::new();
+    let engine = with_columns(&house).await;
+    line(&engine, pull("a")).await;
+    let pulled = engine.shared().read(|world| world.streams[&shop()].line_seq);
+    engine.shutdown().await;
+    let log = Arc::new(Overtaken {
+        log: (*house.log).clone(),
+        engine: Default::default(),
+        other: Mutex::new(Some(asked_by_another("a", pulled))),
+    });
+    let engine = Engine::start(house.on(Arc::clone(&log) as _)).await.unwrap();
+    assert!(log.engine.set(engine.clone()).is_ok());
+    let chat = MemoryNotifier::new("chat");
+    engine.notify(receivers(&[&chat]));
+    until(&engine, |it| it.tally.delivered == 1 && it.waiting.is_empty()).await;
+    engine.shutdown().await;
+    assert!(log.other.lock().unwrap().is_none());
+    assert_eq!(of_type(&history(&house).await, "notice.requested"), 1);
+    assert_eq!(chat.seen().tried.len(), 1);
+}
