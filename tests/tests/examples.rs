@@ -190,6 +190,28 @@ fn rust(name: &str) -> Command {
     Command::new(binary::example(name))
 }
 
+/// Publishes a card in each language, into the inbox.
+fn publish_in_every_language(nats: &Nats) {
+    let publishers = [
+        ("py", python("publish.py")),
+        ("js", node::example("publish.mjs")),
+        ("rs", rust("publish")),
+    ];
+    for (card, command) in publishers {
+        let stored = run(told(command, nats).args(["shop", card, "Todo"]));
+        assert!(stored.starts_with("stored in the inbox at "), "{card}: {stored}");
+    }
+}
+
+/// Waits until a subscriber has noted that it has dealt with what this line tells.
+fn wait_for_note(checkpoint: &str, line: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let is_noted = |noted: String| line.starts_with(&format!("{} ", noted.trim()));
+    while !std::fs::read_to_string(checkpoint).is_ok_and(is_noted) {
+        assert!(Instant::now() < deadline, "`{checkpoint}` does not come to `{line}`");
+    }
+}
+
 #[test]
 fn examples_over_nats_are_recorded_and_followed_through_kills() {
     let data = tempfile::tempdir().unwrap();
@@ -210,15 +232,7 @@ fn examples_over_nats_are_recorded_and_followed_through_kills() {
         Script::run(name, told(command, &nats).args(["shop", &checkpoint]))
     };
     let following = subscribers().map(begin);
-    let publishers = [
-        ("py", python("publish.py")),
-        ("js", node::example("publish.mjs")),
-        ("rs", rust("publish")),
-    ];
-    for (card, command) in publishers {
-        let stored = run(told(command, &nats).args(["shop", card, "Todo"]));
-        assert!(stored.starts_with("stored in the inbox at "), "{card}: {stored}");
-    }
+    publish_in_every_language(&nats);
     let cards = |server: &Server| server.json(&["card", "list"]).as_array().unwrap().len();
     let deadline = Instant::now() + PATIENCE;
     while cards(&server) < 3 {
@@ -240,11 +254,8 @@ fn examples_over_nats_are_recorded_and_followed_through_kills() {
         assert_eq!(hear(subscriber, later.len()), later);
     }
     // Now they go, once they have noted how far they are, and come again.
-    let noted = |name: &str| std::fs::read_to_string(at(&format!("{name}.checkpoint"))).unwrap();
-    let is_last = |noted: &str| later.last().unwrap().starts_with(&format!("{noted} "));
-    let deadline = Instant::now() + PATIENCE;
-    while !["python", "javascript", "rust"].iter().all(|name| is_last(&noted(name))) {
-        assert!(Instant::now() < deadline, "a checkpoint is not noted");
+    for name in ["python", "javascript", "rust"] {
+        wait_for_note(&at(&format!("{name}.checkpoint")), later.last().unwrap());
     }
     drop(following);
     server.ok(&["card", "add", "--id", "C-2", "while they were away"]);
