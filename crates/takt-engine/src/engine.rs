@@ -303,6 +303,11 @@ impl Engine {
         self.shared.counts.get()
     }
 
+    /// How many leases this node holds: one for each stream that it works on, and one of its own.
+    pub fn leases_held(&self) -> u64 {
+        self.shared.leases.count()
+    }
+
     /// Folds the whole log anew, puts the result in the place of the live read side, and saves it
     /// in an empty store. Calls are served meanwhile; facts and commands wait for a moment at the
     /// end. Returns the sequence it has come to.

@@ -45,6 +45,12 @@ impl Leases {
         (*until > Instant::now()).then_some(*term)
     }
 
+    /// How many leases this node holds.
+    pub(crate) fn count(&self) -> u64 {
+        let now = Instant::now();
+        self.held().values().filter(|(until, _)| *until > now).count() as u64
+    }
+
     fn gain(&self, name: &str, until: Instant) {
         let mut held = self.held();
         let term = match held.get(name) {

@@ -16,7 +16,9 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 use takt_domain::{Time, fact::Fact};
 use takt_engine::{Engine, Misfit, Parts, SystemClock};
+use takt_nats::Link;
 use takt_ports::Notifier;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -206,12 +208,18 @@ fn readyz(services: &Services) -> (StatusCode, String) {
 async fn render_metrics(services: &Services) -> axum::response::Response {
     let engine = &services.engine;
     let (folded, saved) = engine.progress();
+    let inbox = async { services.nodes.as_ref()?.inbox.count().await.ok() };
+    let is_up = |link: &watch::Receiver<Link>| *link.borrow() == Link::Up;
     let reading = Reading {
         // A log that cannot tell its head is told by the health, and the rest is still of use.
         head: engine.log().head().await.unwrap_or(folded),
         folded,
         saved,
         dead_letters: engine.dead_letters().count().await.unwrap_or_default(),
+        facts: engine.counts(),
+        leases: engine.leases_held(),
+        inbox: timeout(LAST_WORDS, inbox).await.ok().flatten(),
+        is_linked: services.link.as_ref().is_some_and(is_up),
         streams: engine.view(0, LAST_WORDS, Streams::of).await.unwrap_or_default(),
     };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

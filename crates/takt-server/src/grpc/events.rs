@@ -155,7 +155,7 @@ impl Services {
         Ok(self.stream(|sender| watch(tail, wanted, sender)))
     }
 
-    /// Records facts within a deadline, or the one of a dead letter that is replayed, counted.
+    /// Records facts within a deadline, or the one of a dead letter that is replayed.
     pub(crate) async fn record(
         &self,
         stream: &StreamName,
@@ -164,9 +164,7 @@ impl Services {
         deadline: Duration,
     ) -> Result<Vec<Published>, Status> {
         let recorded = timeout(deadline, self.engine.record(stream, facts, letter, deadline)).await;
-        let published = recorded.unwrap_or(Err(Error::DeadlineExceeded)).map_err(status)?;
-        self.telemetry.published(&published);
-        Ok(published)
+        recorded.unwrap_or(Err(Error::DeadlineExceeded)).map_err(status)
     }
 
     /// That the stream whose events are wanted was made, so that a slip is no empty answer.

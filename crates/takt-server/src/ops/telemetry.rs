@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use takt_domain::Rejection;
 use takt_domain::andon::Effect;
-use takt_engine::{Error, Published, Receipt};
+use takt_engine::{Error, Receipt};
 use takt_ports::AppendError;
 use takt_projections::{StreamView, World};
 use tonic::Code;
@@ -59,6 +60,12 @@ pub(crate) struct Reading {
     pub(crate) folded: u64,
     pub(crate) saved: u64,
     pub(crate) dead_letters: u64,
+    /// Facts that were recorded, known, and made dead letters by this node since its start.
+    pub(crate) facts: (u64, u64, u64),
+    pub(crate) leases: u64,
+    /// Messages in the inbox, where there is one and it can be read.
+    pub(crate) inbox: Option<u64>,
+    pub(crate) is_linked: bool,
     pub(crate) streams: Streams,
 }
 
@@ -111,6 +118,10 @@ struct Gauges {
     saved: Gauge,
     lag: Gauge,
     dead_letters: Gauge,
+    facts: Family<Labels<1>, Counter>,
+    leases: Gauge,
+    inbox: Gauge,
+    linked: Gauge,
     alerts: Family<Labels<2>, Gauge>,
     stopped: Family<Labels<1>, Gauge>,
     cards: Family<Labels<1>, Gauge>,
@@ -126,7 +137,6 @@ pub(crate) struct Telemetry {
     /// Held while the gauges are set and told, so that two askers do not mix their readings.
     gauges: Mutex<Gauges>,
     commands: Family<Labels<2>, Counter>,
-    facts: Family<Labels<1>, Counter>,
     appends: Times<1>,
     entries: Counter,
     rpcs: Family<Labels<2>, Counter>,
@@ -147,7 +157,6 @@ impl Default for Telemetry {
             methods: methods.collect(),
             gauges: Mutex::default(),
             commands: Family::default(),
-            facts: Family::default(),
             appends: Family::new_with_constructor(histogram),
             entries: Counter::default(),
             rpcs: Family::default(),
@@ -168,11 +177,6 @@ impl Telemetry {
             "commands",
             "Commands by outcome (accepted, duplicate, refused, failed) and the code of the refusal",
             self.commands.clone(),
-        );
-        takt.register(
-            "facts",
-            "Published facts by outcome (recorded, duplicate, dead)",
-            self.facts.clone(),
         );
         takt.register_with_unit(
             "log_append_duration",
@@ -209,10 +213,15 @@ impl Telemetry {
             ("projection_saved_sequence", "The last sequence that is saved", &gauges.saved),
             ("projection_lag_entries", "Entries of the log not yet seen by queries", &gauges.lag),
             ("dead_letters", "Dead letters that are kept", &gauges.dead_letters),
+            ("leases_held", "Leases that this node holds", &gauges.leases),
+            ("inbox_messages", "Messages in the inbox on NATS", &gauges.inbox),
+            ("nats_connected", "Whether the nats-server is connected (1 or 0)", &gauges.linked),
         ];
         for (name, help, gauge) in simple {
             takt.register(name, help, gauge.clone());
         }
+        let facts = "Facts that this node took in, by outcome (recorded, duplicate, dead)";
+        takt.register("facts", facts, gauges.facts.clone());
         takt.register(
             "alerts_open",
             "Open alerts by stream and effect (stop, warn)",
@@ -295,18 +304,6 @@ impl Telemetry {
         }
     }
 
-    /// Counts facts.
-    pub(crate) fn published(&self, published: &[Published]) {
-        for one in published {
-            let outcome = match one {
-                Published::Recorded { .. } => "recorded",
-                Published::Duplicate { .. } => "duplicate",
-                Published::Dead { .. } => "dead",
-            };
-            self.facts.get_or_create(&[("outcome", outcome.to_owned())]).inc();
-        }
-    }
-
     /// All figures as text, with those of a reading.
     ///
     /// # Errors
@@ -344,6 +341,17 @@ impl Gauges {
         self.saved.set(whole(reading.saved));
         self.lag.set(whole(reading.head.saturating_sub(reading.folded)));
         self.dead_letters.set(whole(reading.dead_letters));
+        let (recorded, duplicate, dead) = reading.facts;
+        for (outcome, count) in [("recorded", recorded), ("duplicate", duplicate), ("dead", dead)] {
+            let facts = self.facts.get_or_create_owned(&[("outcome", outcome.to_owned())]);
+            facts.inner().store(count, Ordering::Relaxed);
+        }
+        self.leases.set(whole(reading.leases));
+        // One that cannot be read now stands as it stood.
+        if let Some(inbox) = reading.inbox {
+            self.inbox.set(whole(inbox));
+        }
+        self.linked.set(i64::from(reading.is_linked));
         self.memory.set(whole(resident().unwrap_or(0)));
         let files = std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
         self.files.set(whole(files as u64));
@@ -382,7 +390,6 @@ mod tests {
         telemetry.answered(&rpc, Code::Ok, Duration::from_millis(2));
         telemetry.appended(Duration::from_millis(1), 3, &Ok(1));
         telemetry.commanded(&Err(Error::DeadlineExceeded));
-        telemetry.published(&[Published::Recorded { sequence: 1 }]);
         telemetry.subscribers("watch").inc();
         telemetry.requested("GET /v1/events", 200);
         let by_name = BTreeMap::from([(
@@ -390,7 +397,18 @@ mod tests {
             Standing { open_cards: 4, stopped: true, stops: 1, warns: 2 },
         )]);
         let streams = Streams { by_name };
-        telemetry.text(&Reading { head: 9, folded: 7, saved: 5, dead_letters: 1, streams }).unwrap()
+        let reading = Reading {
+            head: 9,
+            folded: 7,
+            saved: 5,
+            dead_letters: 1,
+            facts: (1, 2, 3),
+            leases: 4,
+            inbox: Some(5),
+            is_linked: true,
+            streams,
+        };
+        telemetry.text(&reading).unwrap()
     }
 
     #[test]
@@ -402,6 +420,10 @@ mod tests {
             "takt_log_entries_total 3",
             "takt_commands_total{outcome=\"failed\",code=\"deadline\"} 1",
             "takt_facts_total{outcome=\"recorded\"} 1",
+            "takt_facts_total{outcome=\"dead\"} 3",
+            "takt_leases_held 4",
+            "takt_inbox_messages 5",
+            "takt_nats_connected 1",
             "takt_projection_lag_entries 2",
             "takt_alerts_open{stream=\"shop\",effect=\"warn\"} 2",
             "takt_line_stopped{stream=\"shop\"} 1",
