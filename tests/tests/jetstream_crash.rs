@@ -16,7 +16,7 @@ use takt_tests::server::steady_address;
 use takt_tests::{Random, Script, Server, binary, summary};
 
 /// After so many rounds the folders have seen enough, and new ones are taken.
-const ROUNDS_A_FOLDER: u64 = 20;
+const ROUNDS_A_FOLDER: u64 = 10;
 
 /// What was found over all rounds.
 #[derive(Default)]
@@ -104,6 +104,9 @@ fn rounds_on_one_folder(rounds: u64, random: &mut Random, found: &mut Found) {
         house.agree(round);
         let log = house.nodes[1].takt(&["log", "verify", "-o", "json"]);
         assert_eq!(log.code, 0, "round {round}: {log:?}");
+        if round + 1 < rounds {
+            writers.tell("go");
+        }
     }
     let _ = writers.last_line();
     let numbers: Vec<u64> = checked.split(' ').filter_map(|word| word.parse().ok()).collect();
