@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use crate::config::{Config, WebhookConfig};
 use crate::demo;
 use crate::grpc::{self, Services};
 use crate::live;
+use crate::ops::guard::Names;
 use crate::ops::metered_log::MeteredLog;
 use crate::ops::port::Closing;
 use crate::ops::rpc::{self, Calls};
@@ -47,6 +47,8 @@ pub struct App {
     services: Services,
     /// How often the demo moves, if it does.
     demo: Option<Duration>,
+    /// The names by which it is called beside those of loopback.
+    hosts: Arc<[String]>,
 }
 
 impl App {
@@ -102,7 +104,12 @@ impl App {
             tasks: TaskTracker::new(),
             telemetry,
         };
-        Ok(Self { listener, services, demo: demo.filter(|every| !every.is_zero()) })
+        Ok(Self {
+            listener,
+            services,
+            hosts: config.hosts.into(),
+            demo: demo.filter(|every| !every.is_zero()),
+        })
     }
 
     /// Where it listens; with port 0 in the configuration, the port that was found.
@@ -121,7 +128,7 @@ impl App {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<()> {
-        let Self { listener, services, demo } = self;
+        let Self { listener, services, demo, hosts } = self;
         let stopping = services.stopping.clone();
         if let Some(every) = demo {
             services.tasks.spawn(demo::live(services.engine.clone(), every, stopping.clone()));
@@ -130,8 +137,8 @@ impl App {
         let (reporter, health) = tonic_health::server::health_reporter();
         services.tasks.spawn(health::report(reporter, services.clone(), stopped.clone()));
         let closing = Closing::after(stopping.clone());
-        let bound = listener.local_addr()?;
-        let router = router(&services, bound, Routes::new(health), closing.clone())?;
+        let names = Names { bound: listener.local_addr()?, hosts };
+        let router = router(&services, names, Routes::new(health), closing.clone())?;
         let stop = async {
             shutdown.await;
             stopping.cancel();
@@ -166,7 +173,7 @@ fn misfit(misfit: takt_intake::Misfit) -> Misfit {
 
 fn router(
     services: &Services,
-    bound: SocketAddr,
+    names: Names,
     routes: Routes,
     closing: Closing,
 ) -> anyhow::Result<Router> {
@@ -195,7 +202,7 @@ fn router(
         .merge(pages)
         .merge(rest)
         .merge(grpc)
-        .layer(from_fn_with_state(bound, guard::check)))
+        .layer(from_fn_with_state(names, guard::check)))
 }
 
 fn readyz(services: &Services) -> (StatusCode, String) {

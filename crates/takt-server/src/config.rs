@@ -16,6 +16,9 @@ pub struct Config {
     pub demo: Option<Duration>,
     /// Whether an address off loopback is allowed although anyone who reaches it may act.
     pub insecure_bind: bool,
+    /// The names by which it may be called beside those of loopback; off loopback without any,
+    /// every name. They keep pages out whose own name leads to this address.
+    pub hosts: Vec<String>,
     /// Where the log is, if it is on JetStream; else it is in the data folder.
     pub nats: Option<takt_nats::Settings>,
     /// Who is told of alerts by webhook, if anybody.
@@ -123,6 +126,7 @@ mod tests {
             listen,
             demo: None,
             insecure_bind,
+            hosts: vec![],
             nats: None,
             webhook: None,
         }

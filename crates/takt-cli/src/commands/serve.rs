@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// Listen off loopback although anyone who reaches the port may act
     #[arg(long)]
     insecure_bind: bool,
+    /// A name by which the server is called, beside those of loopback; other names are refused
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
     /// Keep the log on JetStream for many nodes: the nats-server, such as `nats://127.0.0.1:4222`,
     /// with commas between those of a cluster
     #[arg(long, env = "TAKT_NATS", value_name = "URL", help_heading = nats::NATS)]
@@ -116,11 +119,12 @@ async fn run(
 ) -> Result<u8, Failure> {
     takt_server::log_to_stderr();
     let folder = args.data.display().to_string();
-    let Args { data, listen, insecure_bind, nats: at, login, webhook, .. } = args;
+    let Args { data, listen, insecure_bind, hosts, nats: at, login, webhook, .. } = args;
     let nats = at.as_deref().map(|at| login.settings(at)).transpose()?;
     let inbox_bytes = i64::from(args.nats_inbox_mib) << 20;
     let nats = nats.map(|it| Settings { replicas: args.nats_replicas.into(), inbox_bytes, ..it });
-    let config = Config { data, listen, demo, insecure_bind, nats, webhook: webhook.config()? };
+    let webhook = webhook.config()?;
+    let config = Config { data, listen, demo, insecure_bind, hosts, nats, webhook };
     let app = App::build(config).await.map_err(|error| failure(&error))?;
     let signals = Signals::listen().map_err(|error| failure(&error.into()))?;
     let address = app.address().map_err(|error| failure(&error.into()))?;

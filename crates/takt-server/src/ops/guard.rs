@@ -7,6 +7,7 @@
 //!   are followed, are let in.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -16,16 +17,35 @@ use axum::response::{IntoResponse, Response};
 
 use crate::rest::Problem;
 
+/// Where the server listens, and the names by which it is called there.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    pub(crate) bound: SocketAddr,
+    /// The names besides those of loopback; without any, a server off loopback answers to all.
+    pub(crate) hosts: Arc<[String]>,
+}
+
+impl Names {
+    /// Whether a caller used a name of this server.
+    fn hold(&self, named: &str) -> bool {
+        let any = !self.bound.ip().to_canonical().is_loopback() && self.hosts.is_empty();
+        any || is_own(named, self.bound) || self.hosts.iter().any(|host| is_host(named, host))
+    }
+}
+
+/// Whether a name with or without a port is this host.
+fn is_host(named: &str, host: &str) -> bool {
+    let Ok(authority) = named.parse::<Authority>() else { return false };
+    let name = authority.host().trim_end_matches('.');
+    !authority.as_str().contains('@') && name.eq_ignore_ascii_case(host)
+}
+
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Refuses callers that came by another name or from another page.
-pub(crate) async fn check(
-    State(bound): State<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let Err(why) = admit(bound, &request) else { return next.run(request).await };
+pub(crate) async fn check(State(names): State<Names>, request: Request, next: Next) -> Response {
+    let Err(why) = admit(&names, &request) else { return next.run(request).await };
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("application/grpc")) {
         return tonic::Status::permission_denied(why).into_http();
@@ -41,18 +61,23 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
-fn admit(bound: SocketAddr, request: &Request) -> Result<(), String> {
+fn admit(names: &Names, request: &Request) -> Result<(), String> {
     let headers = request.headers();
     let named = match request.uri().authority() {
         Some(authority) => authority.as_str(),
         None => text(headers, &header::HOST).unwrap_or_default(),
     };
-    if bound.ip().to_canonical().is_loopback() && !is_own(named, bound) {
+    if !names.hold(named) {
         let named: String = named.chars().take(80).collect();
-        return Err(format!(
-            "host `{named}` is not a name of this server, which listens on loopback only; use \
-             http://{bound}/"
-        ));
+        return Err(if names.hosts.is_empty() {
+            format!(
+                "host `{named}` is not a name of this server, which listens on loopback only; use \
+                 http://{}/",
+                names.bound
+            )
+        } else {
+            format!("host `{named}` is not a name of this server; start it with `--host {named}`")
+        });
     }
     let same = |origin: &str| {
         let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
@@ -92,12 +117,28 @@ mod tests {
 
     use super::*;
 
+    fn names(bound: &str, hosts: &[&str]) -> Names {
+        let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
+        Names { bound: bound.parse().unwrap(), hosts }
+    }
+
+    #[test]
+    fn a_server_that_is_told_its_names_answers_to_them_and_to_loopback() {
+        let names = names("0.0.0.0:7420", &["takt.example"]);
+        for own in ["takt.example:7420", "TAKT.example.", "localhost:7420", "127.0.0.1"] {
+            assert!(names.hold(own), "{own}");
+        }
+        for other in ["evil.example", "takt.example.evil", "x@takt.example", "", "10.0.0.1"] {
+            assert!(!names.hold(other), "{other}");
+        }
+    }
+
     fn admitted(bound: &str, headers: &[(&str, &str)]) -> Result<(), String> {
         let mut request = Request::builder().method("POST").uri("/x");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        admit(bound.parse().unwrap(), &request.body(Body::empty()).unwrap())
+        admit(&names(bound, &[]), &request.body(Body::empty()).unwrap())
     }
 
     #[test]
@@ -136,6 +177,6 @@ mod tests {
             .header("sec-fetch-site", "cross-site")
             .header("sec-fetch-mode", "navigate");
         let request = request.body(Body::empty()).unwrap();
-        assert_eq!(admit("127.0.0.1:7420".parse().unwrap(), &request), Ok(()));
+        assert_eq!(admit(&names("127.0.0.1:7420", &[]), &request), Ok(()));
     }
 }

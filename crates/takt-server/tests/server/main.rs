@@ -85,6 +85,7 @@ fn config(data: &Path) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         demo: None,
         insecure_bind: false,
+        hosts: vec![],
         nats: None,
         webhook: None,
     }
