@@ -96,6 +96,18 @@ impl Server {
         started.unwrap_or_else(|ended| panic!("{ended:?}"))
     }
 
+    /// Starts a server on a folder at a free port, told more, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    #[must_use]
+    pub fn start_told(data: &Path, options: &[&str]) -> Self {
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        let command = Command::new(crate::binary::takt());
+        let started = Self::start_with(command, data, "127.0.0.1:0", options);
+        started.unwrap_or_else(|ended| panic!("{ended:?}"))
+    }
+
     /// Starts a server by a command that ends in `takt`, such as one with less room for files.
     ///
     /// # Errors

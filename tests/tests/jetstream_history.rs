@@ -54,7 +54,7 @@ fn comes_in_shuffled_and_twice(file: &Path, known: &Known) {
             _ => server.kill_and_restart(),
         }
     }
-    publishers.map(Publisher::done);
+    let _ = publishers.map(Publisher::done);
     until("the whole history", || recorded(&server), |count| *count >= once.len());
     holds(&server, known);
     // The second copy of the last facts may still be on its way, and adds nothing.
