@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::time::sleep;
@@ -17,8 +18,11 @@ use crate::sample::{Sample, ratio};
 use crate::{Place, dataset};
 
 /// The inbox, and the subject of the benchmark's facts in it.
-const INBOX: &str = "TAKT_IN";
 const SUBJECT: &str = "takt.in.bench.history";
+const INBOX: (&str, &str) = ("TAKT_IN", "takt.in.bench.>");
+/// How often it is looked how far the inbox is taken in, and how long that may take.
+const LOOK: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What to take in.
 #[derive(Clone, Debug)]
@@ -42,7 +46,7 @@ pub(crate) async fn run(place: &Place, options: &IngestOptions) -> anyhow::Resul
     place.tell("one client over gRPC");
     let one = folder.path().join("one");
     let mut runs = vec![publish::served(place, &one, &server, &batches, 1).await?];
-    let recorded = jetstream.payloads("TAKT_LOG").await?;
+    let recorded = jetstream.payloads("TAKT_LOG", dataset::board().as_str()).await?;
     jetstream.clear().await?;
     place.tell(format!("{} clients over gRPC", options.clients));
     let many = folder.path().join("many");
@@ -53,44 +57,49 @@ pub(crate) async fn run(place: &Place, options: &IngestOptions) -> anyhow::Resul
         recorded.chunks(options.batch.max(1)).map(<[Bytes]>::to_vec).collect();
     let raw = raw(&jetstream, &recorded).await?;
     jetstream.clear().await?;
-    place.tell("through the inbox");
     let facts: Vec<Bytes> = batches.iter().flatten().cloned().collect();
-    runs.push(taken_in(place, &folder.path().join("inbox"), &jetstream, &server, &facts).await?);
+    place.tell(format!("filling the inbox with {} facts, each acknowledged", facts.len()));
+    let data = folder.path().join("inbox");
+    dataset::make(place, &data, &server).await?;
+    jetstream.preload(SUBJECT, &facts).await?;
     place.tell("the inbox read and appended, no more");
     let raw_inbox = raw_inbox(&jetstream, &recorded.concat()).await?;
+    place.tell("the inbox into the log");
+    runs.push(taken_in(place, &data, &jetstream, &server, facts.len() as u64).await?);
     jetstream.clear().await?;
     Ok(report(place, machine, runs, raw, raw_inbox, options))
 }
 
 async fn raw(jetstream: &JetStream, batches: &[Vec<Bytes>]) -> anyhow::Result<Run> {
+    jetstream.fresh().await?;
     let started = Instant::now();
     let (events, calls) = jetstream.append(batches).await?;
     let name = "raw: atomic batches of the same bytes".into();
     Ok(Run { name, events, took: started.elapsed(), calls, peak: None })
 }
 
-/// Fills the inbox while no node runs, starts one, and takes the time from the first batch that is in
-/// the log to the last.
+/// Starts a node on an inbox that is full, and takes the time from the first batch that is in the
+/// log to the last.
 async fn taken_in(
     place: &Place,
     data: &std::path::Path,
     jetstream: &JetStream,
     options: &[&str],
-    facts: &[Bytes],
+    facts: u64,
 ) -> anyhow::Result<Run> {
+    let subject = dataset::board();
     let server = Server::start_with(place, "serve", data, options).await?;
-    dataset::create_stream(&server).await?;
-    server.stop().await?;
-    jetstream.preload(SUBJECT, facts).await?;
-    let before = jetstream.head("TAKT_LOG").await?;
-    let server = Server::start_with(place, "serve", data, options).await?;
-    let (mut begun, mut at) = (Instant::now(), before);
-    let mut first = before;
-    let whole = before + facts.len() as u64;
-    while at < whole {
-        sleep(Duration::from_millis(2)).await;
-        at = jetstream.head("TAKT_LOG").await?;
-        if first == before {
+    let waits = Instant::now();
+    let (mut begun, mut first, mut at) = (Instant::now(), 0, 0);
+    while at < facts {
+        ensure!(
+            waits.elapsed() < PATIENCE,
+            "only {at} of {facts} facts were taken in within {} s",
+            PATIENCE.as_secs()
+        );
+        sleep(LOOK).await;
+        at = jetstream.count("TAKT_LOG", subject.as_str()).await?;
+        if first == 0 {
             (begun, first) = (Instant::now(), at);
         }
     }
@@ -98,10 +107,13 @@ async fn taken_in(
     let peak = Some(server.usage()?.peak);
     server.stop().await?;
     let name = "takt: from the inbox into the log".into();
-    Ok(Run { name, events: at - first, took, calls: Sample::default(), peak })
+    Ok(Run { name, events: facts - first, took, calls: Sample::default(), peak })
 }
 
+/// The same work without Takt: every fact is read, and for each the bytes that Takt records are
+/// appended. The positions that Takt writes beside them are left out.
 async fn raw_inbox(jetstream: &JetStream, recorded: &[Bytes]) -> anyhow::Result<Run> {
+    jetstream.fresh().await?;
     let started = Instant::now();
     jetstream.consume_and_append(INBOX, recorded).await?;
     let name = "raw: inbox consumed, atomic batches of the same bytes".into();

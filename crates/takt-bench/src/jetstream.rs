@@ -1,5 +1,6 @@
 //! Raw JetStream beside Takt: the same bytes, with nothing but the client.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -7,7 +8,8 @@ use async_nats::header::{
     HeaderMap, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
 };
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{self, ErrorCode, stream};
 use async_nats::{Client, ConnectOptions};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -32,10 +34,69 @@ const OWN: [&str; 8] = [
 /// How many messages one atomic batch holds.
 const BATCH: usize = 1000;
 
-/// A nats-server that belongs to the benchmark for as long as it runs.
+/// How long cleaning up may take after an interrupt.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A nats-server that belongs to the benchmark for as long as it runs; what was made on it is
+/// removed with it, also after an interrupt.
 pub(crate) struct JetStream {
     client: Client,
     context: jetstream::Context,
+    url: String,
+}
+
+impl Drop for JetStream {
+    fn drop(&mut self) {
+        let url = self.url.clone();
+        // The runtime that the benchmark ran on may be ending, and waits for nothing.
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                tokio::time::timeout(PATIENCE, async {
+                    let client = ConnectOptions::new().connect(&url).await?;
+                    clear(&jetstream::new(client)).await
+                })
+                .await?
+            })
+        });
+        match cleaning.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => left_behind(&error.to_string()),
+            Err(_) => left_behind("the clean-up ended early"),
+        }
+    }
+}
+
+fn left_behind(reason: &str) {
+    // There is nobody left to return an error to.
+    let _ = writeln!(
+        std::io::stderr(),
+        "takt bench left streams of Takt on the nats-server, remove them before the next run: {reason}"
+    );
+}
+
+/// Whether there is a stream; what cannot be told is an error.
+async fn is_there(context: &jetstream::Context, name: &str) -> anyhow::Result<bool> {
+    match context.get_stream(name).await {
+        Ok(_) => Ok(true),
+        Err(error)
+            if matches!(error.kind(), GetStreamErrorKind::JetStream(error)
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error).with_context(|| format!("JetStream does not tell of `{name}`")),
+    }
+}
+
+/// Removes everything that Takt and the raw runs have made.
+async fn clear(context: &jetstream::Context) -> anyhow::Result<()> {
+    for name in OWN {
+        if is_there(context, name).await? {
+            context.delete_stream(name).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The answer to a publish.
@@ -51,35 +112,35 @@ impl JetStream {
         let client = client.with_context(|| format!("no nats-server answers at `{url}`"))?;
         let context = jetstream::new(client.clone());
         for name in OWN {
-            let known = context.get_stream(name).await.is_ok();
+            // The stream of the raw runs has nothing that anybody needs.
             ensure!(
-                !known || name == RAW,
+                name == RAW || !is_there(&context, name).await?,
                 "`{url}` has a stream `{name}`; a benchmark needs a nats-server without data of \
                  Takt, since it removes what it makes"
             );
         }
-        let raw = Self { client, context };
-        raw.clear().await?;
-        Ok(raw)
+        let own = Self { client, context, url: url.to_owned() };
+        own.clear().await?;
+        Ok(own)
     }
 
     /// Removes everything that Takt and the raw runs have made.
     pub(crate) async fn clear(&self) -> anyhow::Result<()> {
-        for name in OWN {
-            if self.context.get_stream(name).await.is_ok() {
-                self.context.delete_stream(name).await?;
-            }
-        }
-        Ok(())
+        clear(&self.context).await
     }
 
     /// Makes the stream of the raw runs, which is configured like the log.
-    async fn fresh(&self) -> anyhow::Result<()> {
-        let _ = self.context.delete_stream(RAW).await;
+    pub(crate) async fn fresh(&self) -> anyhow::Result<()> {
+        if is_there(&self.context, RAW).await? {
+            self.context.delete_stream(RAW).await?;
+        }
         let config = stream::Config {
             name: RAW.into(),
             subjects: vec![SUBJECT.into()],
             allow_atomic_publish: true,
+            allow_direct: true,
+            deny_delete: true,
+            deny_purge: true,
             duplicate_window: Duration::from_millis(100),
             ..stream::Config::default()
         };
@@ -87,9 +148,9 @@ impl JetStream {
         Ok(())
     }
 
-    /// Appends batches one after the other, each as one atomic batch of at most a thousand.
+    /// Appends batches one after the other to the fresh stream, each as one atomic batch of at most a
+    /// thousand.
     pub(crate) async fn append(&self, batches: &[Vec<Bytes>]) -> anyhow::Result<(u64, Sample)> {
-        self.fresh().await?;
         let (mut events, mut calls) = (0, Sample::default());
         for batch in batches.iter().flat_map(|batch| batch.chunks(BATCH)) {
             let asked = Instant::now();
@@ -138,18 +199,19 @@ impl JetStream {
         Ok(())
     }
 
-    /// Reads a stream from its start by an ordered consumer, and hands the payloads on until there
-    /// were `count`.
+    /// Reads what a stream has under a subject by an ordered consumer, and hands the payloads on
+    /// until there were `count`.
     pub(crate) async fn consume(
         &self,
-        stream: &str,
+        (stream, subject): (&str, &str),
         count: u64,
         mut take: impl AsyncFnMut(Bytes) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let stream = self.context.get_stream(stream).await?;
+        let stream = self.context.get_stream_no_info(stream).await?;
         let config = pull::OrderedConfig {
             name: Some(self.client.new_inbox().replace('.', "-")),
             deliver_policy: DeliverPolicy::All,
+            filter_subject: subject.to_owned(),
             ..pull::OrderedConfig::default()
         };
         let mut messages = stream.create_consumer(config).await?.messages().await?;
@@ -160,13 +222,13 @@ impl JetStream {
         Ok(())
     }
 
-    /// Reads the inbox and appends what Takt would: `recorded` has the bytes in the same order.
+    /// Reads the inbox and appends to the fresh stream what Takt would: `recorded` has the bytes in
+    /// the same order.
     pub(crate) async fn consume_and_append(
         &self,
-        inbox: &str,
+        inbox: (&str, &str),
         recorded: &[Bytes],
     ) -> anyhow::Result<()> {
-        self.fresh().await?;
         let (mut begin, mut seen) = (0, 0);
         self.consume(inbox, recorded.len() as u64, async |_| {
             seen += 1;
@@ -180,10 +242,10 @@ impl JetStream {
         .await
     }
 
-    /// Every payload of a stream, in order.
-    pub(crate) async fn payloads(&self, stream: &str) -> anyhow::Result<Vec<Bytes>> {
-        let (count, mut all) = (self.head(stream).await?, Vec::new());
-        self.consume(stream, count, async |bytes| {
+    /// Every payload that a stream has under a subject, in order.
+    pub(crate) async fn payloads(&self, stream: &str, subject: &str) -> anyhow::Result<Vec<Bytes>> {
+        let (count, mut all) = (self.count(stream, subject).await?, Vec::new());
+        self.consume((stream, subject), count, async |bytes| {
             all.push(bytes);
             Ok(())
         })
@@ -191,12 +253,20 @@ impl JetStream {
         Ok(all)
     }
 
-    /// The last sequence of a stream; 0 while it is not there.
+    /// The last sequence of a stream.
     pub(crate) async fn head(&self, stream: &str) -> anyhow::Result<u64> {
-        match self.context.get_stream(stream).await {
-            Ok(stream) => Ok(stream.cached_info().state.last_sequence),
-            Err(_) => Ok(0),
+        Ok(self.context.get_stream(stream).await?.cached_info().state.last_sequence)
+    }
+
+    /// How many messages of a subject a stream has.
+    pub(crate) async fn count(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
+        let stream = self.context.get_stream_no_info(stream).await?;
+        let mut counts = stream.info_builder().subjects(subject).fetch().await?;
+        let mut count = 0;
+        while let Some(one) = counts.next().await {
+            count += one?.1 as u64;
         }
+        Ok(count)
     }
 
     /// One publish, answered when it is durable.

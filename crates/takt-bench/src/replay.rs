@@ -21,7 +21,7 @@ use crate::sample::{rate, ratio, spread};
 use crate::{Place, dataset};
 
 /// How many entries are read at once, as the engine does.
-const READ: usize = 512;
+const READ: usize = 2048;
 
 /// What to replay.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ async fn consumed(jetstream: &JetStream) -> anyhow::Result<Run> {
     forget_own_peak();
     let head = jetstream.head("TAKT_LOG").await?;
     let started = Instant::now();
-    jetstream.consume("TAKT_LOG", head, async |_| Ok(())).await?;
+    jetstream.consume(("TAKT_LOG", ""), head, async |_| Ok(())).await?;
     done(Way::Consumed, head, started.elapsed())
 }
 

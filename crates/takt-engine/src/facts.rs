@@ -90,7 +90,8 @@ pub(crate) struct Came {
 impl Came {
     /// Understands bytes; no part of this needs the read side.
     pub(crate) fn of(shared: &Shared, bytes: Bytes) -> Self {
-        let own = takt_events::origin(&bytes).filter(|(source, _)| *source == shared.source);
+        let own = may_come_from(&shared.source, &bytes).then(|| takt_events::origin(&bytes));
+        let own = own.flatten().filter(|(source, _)| *source == shared.source);
         let fact = (shared.parse)(&bytes, shared.clock.now());
         Self { own: own.map(|(_, id)| id), fact, bytes, seq: 0, letter: None, is_replayed: false }
     }
@@ -99,6 +100,13 @@ impl Came {
     pub(crate) fn misfit(bytes: Bytes, misfit: Misfit) -> Self {
         Self { bytes, own: None, fact: Err(misfit), seq: 0, letter: None, is_replayed: false }
     }
+}
+
+/// Whether bytes can name a source: most facts need not be read for it. A backslash may write any
+/// character in another way.
+fn may_come_from(source: &str, bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes);
+    text.map_or(true, |text| text.contains(source) || text.contains('\\'))
 }
 
 /// Records facts in the order they came; each is answered for itself.
@@ -144,7 +152,7 @@ async fn store(
 ) -> Result<Vec<Published>, Error> {
     let mut unfit = None;
     loop {
-        mailbox.settle().await?;
+        mailbox.may_judge().await?;
         let as_of = mailbox.as_of();
         mailbox.may_record(after)?;
         let judged = judge(mailbox, came, unfit.as_deref()).await?;
@@ -225,6 +233,9 @@ async fn append(
     }
     let first = mailbox.append(&drafts, &[], as_of).await?;
     mailbox.taken = after.map(|_| through).or(mailbox.taken);
+    if is_plain {
+        mailbox.ahead.add(first, &drafts);
+    }
     mailbox.position_at = Some(std::time::Instant::now());
     Ok(first)
 }

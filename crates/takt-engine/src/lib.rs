@@ -10,6 +10,7 @@
 //! - `shared`: what all tasks share
 //! - `save`: writes the read side behind, with its checkpoint
 
+mod ahead;
 mod clock;
 mod commands;
 mod dead;

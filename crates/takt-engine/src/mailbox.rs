@@ -4,7 +4,7 @@
 //! has written before. On one node nobody else writes to the stream, so a conflict is rare; it is
 //! met by catching up and deciding again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use takt_domain::{Aggregate, ColumnName, Event, EventId, Meta, StreamName, Time,
 use takt_ports::{Append, AppendError, Condition, NewEntry, Subject};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::ahead::Ahead;
 use crate::commands::{self, Call, Command, Receipt};
 use crate::error::Error;
 use crate::facts::{self, Came, Published};
@@ -47,12 +48,27 @@ pub(crate) enum Task {
     Tick,
 }
 
+impl Task {
+    /// Whether it records facts, many of which may follow each other.
+    const fn are_facts(&self) -> bool {
+        matches!(self, Self::Facts { .. } | Self::Taken { .. })
+    }
+}
+
+/// What is dropped when queries see what a task has written, up to a sequence.
+type Unseen = VecDeque<(u64, Option<oneshot::Sender<()>>)>;
+
+/// How many tasks of facts may follow each other before what follows from them is looked for.
+const AT_ONCE: usize = 16;
+
 /// What a mailbox remembers between tasks.
 pub(crate) struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     pub(crate) stream: StreamName,
     /// The last sequence this mailbox has written.
     pub(crate) written: u64,
+    /// The last batches of facts among it, which may not be folded yet.
+    pub(crate) ahead: Ahead,
     /// Intents up to here were answered; the cursor event may lag behind.
     pub(crate) answered: u64,
     /// How many intents of the event after that were answered too.
@@ -85,6 +101,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
         shared,
         stream,
         written,
+        ahead: Ahead::default(),
         answered: 0,
         part: 0,
         cursor_at: None,
@@ -95,18 +112,37 @@ pub(crate) async fn run(shared: Arc<Shared>, stream: StreamName, mut tasks: mpsc
         refused: BTreeMap::new(),
         refused_at: Instant::now(),
     };
-    while let Some(task) = tasks.recv().await {
-        mailbox.take(task).await;
+    let mut next = tasks.recv().await;
+    // Of calls whose consequences are not recorded and folded yet.
+    let mut unseen = Unseen::new();
+    while let Some(task) = next {
+        let are_facts = task.are_facts();
+        let shown = mailbox.take(task).await;
+        unseen.push_back((mailbox.written, shown));
+        next = tasks.try_recv().ok();
+        let more = are_facts && next.as_ref().is_some_and(Task::are_facts);
+        if more && unseen.len() < AT_ONCE && !mailbox.is_asked() {
+            let folded = mailbox.as_of();
+            while unseen.front().is_some_and(|(written, _)| *written <= folded) {
+                unseen.pop_front();
+            }
+            continue;
+        }
+        mailbox.react().await;
+        unseen.clear();
+        if next.is_none() {
+            next = tasks.recv().await;
+        }
     }
     mailbox.write_refusals().await;
     position::write(&mut mailbox).await;
 }
 
 impl Mailbox {
-    async fn take(&mut self, task: Task) {
+    /// Does a task; what it returns is held until what follows from the task is recorded and folded.
+    async fn take(&mut self, task: Task) -> Option<oneshot::Sender<()>> {
         self.follow_lease();
-        // Held until what follows from the task is recorded and folded.
-        let _shown = match task {
+        match task {
             Task::Command { call, command, answer } => {
                 let result = commands::execute(self, &call, &command).await;
                 // A caller that has gone away has passed its deadline; the log has the outcome.
@@ -131,7 +167,11 @@ impl Mailbox {
                 self.tick().await;
                 None
             }
-        };
+        }
+    }
+
+    /// Records what follows from the tasks before, and waits until it is folded.
+    async fn react(&mut self) {
         if self.term.is_none() {
             // What follows is for the holder to record; what was written here is shown.
             let _ = self.settle().await;
@@ -140,6 +180,14 @@ impl Mailbox {
         if let Err(error) = reactions::answer(self).await {
             tracing::warn!(stream = %self.stream, %error, "a reaction could not be recorded");
         }
+    }
+
+    /// Whether something that is folded asks for an answer.
+    fn is_asked(&self) -> bool {
+        self.shared.read(|world| {
+            let view = world.streams.get(&self.stream);
+            view.is_some_and(|view| view.pending.range(self.answered + 1..).next().is_some())
+        })
     }
 
     /// What was remembered in another term may be wrong by now.
@@ -181,17 +229,19 @@ impl Mailbox {
         aggregates.extend(also);
         aggregates.sort();
         aggregates.dedup();
-        let conditions: Vec<Condition> = self.shared.read(|world| {
-            let condition = |aggregate: &&Aggregate| Condition {
-                subject: Subject::of(&self.stream, aggregate),
-                last_seq: world.head_of(&self.stream, aggregate),
-            };
-            aggregates.iter().map(condition).collect()
+        let heads: Vec<(u64, u64)> = self.shared.read(|world| {
+            let folded = |aggregate: &&Aggregate| world.head_of(&self.stream, aggregate);
+            let own = |aggregate: &&Aggregate| self.ahead.head_of(aggregate);
+            aggregates.iter().map(|it| (folded(it), own(it))).collect()
         });
-        // What another node has written since was not looked at.
-        if let Some(newer) = conditions.iter().find(|condition| condition.last_seq > as_of) {
-            let (subject, actual) = (newer.subject.clone(), newer.last_seq);
-            return Err(AppendError::Conflict { subject, expected: as_of, actual });
+        let mut conditions = Vec::with_capacity(heads.len());
+        for (aggregate, (folded, own)) in aggregates.into_iter().zip(heads) {
+            let subject = Subject::of(&self.stream, aggregate);
+            // What another node has written since was not looked at.
+            if folded > own && folded > as_of {
+                return Err(AppendError::Conflict { subject, expected: as_of, actual: folded });
+            }
+            conditions.push(Condition { subject, last_seq: folded.max(own) });
         }
         let entries = drafts
             .iter()
@@ -221,7 +271,8 @@ impl Mailbox {
 
     /// Where an event of this stream stands, by its id.
     pub(crate) fn sequence_of(&self, id: &EventId) -> Option<u64> {
-        self.shared.read(|world| world.sequence_of(&self.stream, id))
+        let ahead = self.ahead.sequence_of(id);
+        ahead.or_else(|| self.shared.read(|world| world.sequence_of(&self.stream, id)))
     }
 
     /// Waits until the read side has folded what this mailbox has written.
@@ -230,6 +281,16 @@ impl Mailbox {
             return self.catch_up().await;
         }
         self.shared.settled(self.written).await
+    }
+
+    /// Waits until facts can be judged: what the mailbox remembers itself need not be folded.
+    pub(crate) async fn may_judge(&mut self) -> Result<(), Error> {
+        if self.is_uncertain {
+            self.catch_up().await?;
+        }
+        self.shared.settled(self.ahead.must_be_folded(self.written)).await?;
+        self.ahead.forget(self.as_of());
+        Ok(())
     }
 
     /// Waits until the read side has folded the whole log, after a conflict.

@@ -17,6 +17,7 @@ use takt_testkit::{MemoryDeadLetters, MemoryLog};
 use super::*;
 use crate::mailbox::Task;
 
+mod ahead;
 mod answers;
 mod commands;
 mod due;

@@ -1,5 +1,6 @@
 //! Compares the read sides of all nodes with one that is folded anew from the log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use takt_ports::Relay;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Nodes};
 use crate::error::Error;
 use crate::fold;
 
 /// The name under which nodes tell the digest of their read side.
 const NAME: &str = "hash";
-/// How long nodes may take to answer.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long nodes may take to answer, at first and when one that is known has not; a read side of
+/// millions of rows takes a second to digest.
+const WAITS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(1800)];
 /// How long a relay that cannot be served is left alone.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -49,17 +51,10 @@ fn told(engine: &Engine) -> Told {
 /// Asks every node and folds the log once, stopping where each node was.
 pub(crate) async fn all(engine: &Engine) -> Result<Vec<Verified>, Error> {
     let shared = engine.shared();
-    let mut rows = vec![];
-    if let Some(nodes) = &shared.nodes {
-        let answers = nodes.relay.ask_all(NAME, Bytes::new(), WAIT).await;
-        let answers = answers.map_err(|error| Error::Unavailable(error.to_string()))?;
-        for answer in answers {
-            let row: Told = serde_json::from_slice(&answer).map_err(|error| {
-                Error::Unavailable(format!("a node's answer does not read: {error}"))
-            })?;
-            rows.push(row);
-        }
-    }
+    let mut rows = match &shared.nodes {
+        Some(nodes) => gathered(nodes).await?,
+        None => vec![],
+    };
     let own = told(engine);
     if !rows.iter().any(|row| row.node == own.node) {
         rows.push(own);
@@ -72,6 +67,29 @@ pub(crate) async fn all(engine: &Engine) -> Result<Vec<Verified>, Error> {
         verified.push(Verified { node, seq, live, replayed: folded.0.hash() });
     }
     Ok(verified)
+}
+
+/// What every node tells that answers. Nobody knows how many there are; but who holds a lease is
+/// known, and is waited for longer.
+async fn gathered(nodes: &Nodes) -> Result<Vec<Told>, Error> {
+    let holders = nodes.lease.holders().await;
+    let holders = holders.map_err(|error| Error::Unavailable(error.to_string()))?;
+    let mut rows: BTreeMap<uuid::Uuid, Told> = BTreeMap::new();
+    for wait in WAITS {
+        let answers = nodes.relay.ask_all(NAME, Bytes::new(), wait).await;
+        let answers = answers.map_err(|error| Error::Unavailable(error.to_string()))?;
+        for answer in answers {
+            let row: Told = serde_json::from_slice(&answer).map_err(|error| {
+                Error::Unavailable(format!("a node's answer does not read: {error}"))
+            })?;
+            rows.insert(row.node, row);
+        }
+        let own = nodes.lease.node();
+        if holders.iter().all(|(_, node)| *node == own || rows.contains_key(node)) {
+            break;
+        }
+    }
+    Ok(rows.into_values().collect())
 }
 
 /// Tells other nodes the digest of this one's read side until the engine stops.

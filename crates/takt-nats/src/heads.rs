@@ -24,7 +24,8 @@ impl Heads {
         if heads.len() > MOST {
             heads.clear();
         }
-        for entry in entries {
+        // The last first: what comes before it in its subject then needs no hash.
+        for entry in entries.iter().rev() {
             let known = heads.get(&entry.subject).map_or(0, |(seq, _)| *seq);
             if entry.seq > known {
                 heads.insert(entry.subject.clone(), head_after(entry));

@@ -19,6 +19,11 @@ use crate::reading::{Following, Reading};
 const WATCH: Duration = Duration::from_secs(5);
 /// How much one answer holds, in bytes, as far as entries allow.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// A consumer that has brought so many entries in a row that this node had appended itself is
+/// given up: it costs the server as much as the appends do.
+const ECHOES: usize = 2000;
+/// Then nothing for so long means that another node may have written.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// Entries in order, each once.
 pub(crate) struct NatsTail {
@@ -30,12 +35,14 @@ pub(crate) struct NatsTail {
     /// The last entry that was given; 0 before the first.
     given: u64,
     following: Option<Following>,
+    /// How many entries in a row the consumer has brought that were known already.
+    echoes: usize,
 }
 
 impl NatsTail {
     pub(crate) fn new(context: Context, creation: Uuid, shared: Arc<Shared>, next: u64) -> Self {
         let added = shared.recent.added();
-        Self { context, creation, shared, added, next, given: 0, following: None }
+        Self { context, creation, shared, added, next, given: 0, following: None, echoes: 0 }
     }
 
     /// What this node has appended itself, if that is next.
@@ -85,6 +92,7 @@ impl NatsTail {
     fn take(&mut self, message: &Message) -> Result<Option<Entry>, LogError> {
         let seq = message.info().map_err(|error| unavailable(&error))?.stream_sequence;
         if seq < self.next {
+            self.echoes += 1;
             return Ok(None);
         }
         if seq > self.next {
@@ -94,6 +102,7 @@ impl NatsTail {
         let headers = message.headers.as_ref();
         let entry = entry(seq, &message.subject, headers, message.payload.clone())?;
         self.next += 1;
+        self.echoes = 0;
         Ok(Some(entry))
     }
 
@@ -106,6 +115,16 @@ impl NatsTail {
     /// Waits for something: a message of the consumer, or word that this node has appended.
     async fn wait(&mut self) -> Result<Option<Message>, LogError> {
         let mut added = self.added.clone();
+        let alone = self.following.is_none() && self.echoes > ECHOES;
+        // What lies after the next entry and is known already shows that the next is another node's.
+        if alone
+            && *added.borrow() < self.next
+            && let Ok(Ok(())) = timeout(QUIET, added.changed()).await
+        {
+            self.added = added;
+            return Ok(None);
+        }
+        self.echoes = 0;
         self.open().await?;
         let Some(following) = self.following.as_mut() else { return Ok(None) };
         let next = tokio::select! {
@@ -171,6 +190,9 @@ impl Tail for NatsTail {
             if !own.is_empty() {
                 // The consumer brings these too, and must be read so that it is not given up.
                 self.drain(&mut own, max).await?;
+                if self.echoes > ECHOES {
+                    self.following = None;
+                }
                 return Ok(self.gives(own));
             }
             let Some(message) = self.wait().await? else { continue };

@@ -47,8 +47,9 @@ enum Verb {
         /// How many events
         #[arg(long, default_value_t = 200_000)]
         events: u64,
-        /// How many events one call or batch carries
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        /// How many events one call or batch carries; JetStream takes 1000 messages in a batch, of
+        /// which the intake's position is one
+        #[arg(long, default_value_t = 999, value_parser = clap::value_parser!(u16).range(1..=1000))]
         batch: u16,
         /// How many clients publish at once in the second run
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
