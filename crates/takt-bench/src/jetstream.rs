@@ -51,13 +51,7 @@ impl Drop for JetStream {
         // The runtime that the benchmark ran on may be ending, and waits for nothing.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                tokio::time::timeout(PATIENCE, async {
-                    let client = ConnectOptions::new().connect(&url).await?;
-                    clear(&jetstream::new(client)).await
-                })
-                .await?
-            })
+            runtime.block_on(clear_anew(&url))
         });
         match cleaning.join() {
             Ok(Ok(())) => {}
@@ -65,6 +59,15 @@ impl Drop for JetStream {
             Err(_) => left_behind("the clean-up ended early"),
         }
     }
+}
+
+/// Removes everything over a connection of its own.
+async fn clear_anew(url: &str) -> anyhow::Result<()> {
+    let cleared = async {
+        let client = ConnectOptions::new().connect(url).await?;
+        clear(&jetstream::new(client)).await
+    };
+    tokio::time::timeout(PATIENCE, cleared).await.context("the server does not answer")?
 }
 
 fn left_behind(reason: &str) {

@@ -9,6 +9,7 @@ use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time, e
 use takt_events::DecodeError;
 use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
 use takt_projections::World;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::engine::Health;
@@ -61,21 +62,58 @@ pub(crate) type Folded = (World, Trail);
 /// Entries with what they say.
 type Batch = Vec<(Entry, Arc<Recorded>)>;
 
-/// Reads and decodes the next entries up to `head`, on a task of its own: at a start there is much
-/// to fold, and folding need not wait for reading.
-fn read_ahead(
-    log: &Arc<dyn EventLog>,
-    from: u64,
-    head: u64,
+/// Batches up to a sequence, read and decoded beside whoever folds them: at a start there is much to
+/// fold. The next entries are on their way while those before them are decoded.
+struct ReadAhead {
+    batches: mpsc::Receiver<Result<Batch, LogError>>,
+    task: JoinHandle<()>,
+}
+
+impl ReadAhead {
+    fn of(log: &Arc<dyn EventLog>, from: u64, head: u64, decoded: fn(Vec<Entry>) -> Batch) -> Self {
+        let (sender, batches) = mpsc::channel(1);
+        let task = tokio::spawn(send_batches(Arc::clone(log), (from, head), decoded, sender));
+        Self { batches, task }
+    }
+
+    /// The next batch; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Batch>, LogError> {
+        match self.batches.recv().await {
+            Some(batch) => batch.map(Some),
+            None => (&mut self.task).await.map(|()| None).map_err(ended),
+        }
+    }
+}
+
+/// Reads one batch while the one before is decoded, until one is empty or fails, or nobody listens.
+async fn send_batches(
+    log: Arc<dyn EventLog>,
+    (from, head): (u64, u64),
     decoded: fn(Vec<Entry>) -> Batch,
-) -> JoinHandle<Result<Batch, LogError>> {
+    sender: mpsc::Sender<Result<Batch, LogError>>,
+) {
+    let mut next = Some(read(&log, from, head));
+    while let Some(reading) = next {
+        let entries = reading.await.map_err(ended).flatten();
+        let last = entries.as_ref().ok().and_then(|entries| entries.last());
+        next = last.map(|last| read(&log, last.seq + 1, head));
+        let batch = entries.map(decoded);
+        let is_end = batch.as_ref().is_ok_and(Vec::is_empty);
+        if is_end || sender.send(batch).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads the next entries up to `head`, on a task of its own.
+fn read(log: &Arc<dyn EventLog>, from: u64, head: u64) -> JoinHandle<Result<Vec<Entry>, LogError>> {
     let log = Arc::clone(log);
     tokio::spawn(async move {
         let Some(left) = (head + 1).checked_sub(from).filter(|left| *left > 0) else {
             return Ok(vec![]);
         };
         let left = usize::try_from(left).unwrap_or(AHEAD);
-        Ok(decoded(log.read(from, left.min(AHEAD)).await?))
+        log.read(from, left.min(AHEAD)).await
     })
 }
 
@@ -104,14 +142,12 @@ fn decoded(entries: Vec<Entry>) -> Batch {
 pub(crate) async fn catch_up_to_head(shared: &Arc<Shared>) -> Result<(), LogError> {
     let head = shared.log.head().await?;
     let log = &shared.log;
-    let mut next = read_ahead(log, shared.read(|world| world.seq) + 1, head, decoded);
-    loop {
-        let batch = next.await.map_err(ended)??;
-        let Some((last, _)) = batch.last() else { return Ok(()) };
-        next = read_ahead(log, last.seq + 1, head, decoded);
+    let mut ahead = ReadAhead::of(log, shared.read(|world| world.seq) + 1, head, decoded);
+    while let Some(batch) = ahead.next().await? {
         fold(shared, batch)?;
         save::bound(shared).await;
     }
+    Ok(())
 }
 
 /// Follows the log until the last writer has ended, since writers wait for what they wrote; a log
@@ -223,17 +259,15 @@ pub(crate) async fn replay(
     through: u64,
 ) -> Result<Folded, LogError> {
     let (mut world, mut trail) = folded;
-    let mut next = read_ahead(log, world.seq + 1, through, decoded_again);
-    loop {
-        let batch = next.await.map_err(ended)??;
-        let Some((last, _)) = batch.last() else { return Ok((world, trail)) };
-        next = read_ahead(log, last.seq + 1, through, decoded_again);
+    let mut ahead = ReadAhead::of(log, world.seq + 1, through, decoded_again);
+    while let Some(batch) = ahead.next().await? {
         for (entry, recorded) in &batch {
             trail.add(entry)?;
             world.apply(recorded);
         }
         world.forget_changes();
     }
+    Ok((world, trail))
 }
 
 /// An entry's event; tells what is wrong with it, if it is not understood.
