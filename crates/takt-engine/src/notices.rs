@@ -24,6 +24,8 @@ use crate::shared::Shared;
 
 mod deliver;
 
+pub(crate) use deliver::about;
+
 /// The reactor's name in its subject.
 const REACTOR: &str = "notify";
 /// How many notices are on their way to one receiver at once.

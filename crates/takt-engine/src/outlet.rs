@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use takt_domain::system::ReactorAdvanced;
-use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, Span, StreamName, andon, system};
+use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, Span, StreamName, system};
 use takt_ports::{Append, AppendError, Condition, NewEntry, OutMessage, Outbox, Subject, Telling};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::fold;
+use crate::notices::about;
 use crate::shared::Shared;
 
 /// The reactor's name in its cursor's subject.
@@ -180,35 +181,11 @@ impl Outlet {
 
     /// What subscribers are told of an event.
     fn messages(&self, recorded: &Recorded) -> Vec<OutMessage> {
-        let alert = match &recorded.event {
-            Event::Andon(_) => self.alert(&recorded.meta.subject),
-            Event::Stream(_)
-            | Event::Board(_)
-            | Event::Testing(_)
-            | Event::Change(_)
-            | Event::Deployment(_)
-            | Event::System(_)
-            | Event::Unknown(_) => None,
-        };
-        let source = &self.shared.source;
-        (self.shared.outlet)(&Telling { recorded, source, alert: alert.as_ref() })
-    }
-
-    /// How the alert of an event on the line was pulled.
-    fn alert(&self, id: &str) -> Option<andon::Pulled> {
-        self.shared.read(|world| {
-            let (alert, known) = world.streams.get(&self.stream)?.alerts.all.get_key_value(id)?;
-            let (at, summary) = (known.pulled_at, known.summary.clone());
-            Some(andon::Pulled {
-                alert: alert.clone(),
-                effect: known.effect,
-                cause: known.cause.clone(),
-                stage: known.stage.clone(),
-                column: known.column.clone(),
-                cleared_by: None,
-                trigger: andon::Trigger { event: "".into(), at, summary },
-            })
-        })
+        let is_andon = matches!(recorded.event, Event::Andon(_));
+        let record = is_andon.then(|| self.shared.alert(&self.stream, &recorded.meta.subject));
+        let record = record.flatten();
+        let (source, alert) = (&self.shared.source, record.as_ref().map(about));
+        (self.shared.outlet)(&Telling { recorded, source, alert })
     }
 
     /// Writes the cursor, if something was sent since or much has passed.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use takt_domain::{Recorded, StreamName};
 use takt_ports::{DeadLetters, EventLog, Outbox, ReadStore};
-use takt_projections::World;
+use takt_projections::{AlertRecord, World};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -102,6 +102,11 @@ impl Shared {
     /// Reads the read side; a panic elsewhere cannot have left it half changed by a reader.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&World) -> R) -> R {
         read(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known of an alert of a stream.
+    pub(crate) fn alert(&self, stream: &StreamName, id: &str) -> Option<AlertRecord> {
+        self.read(|world| world.streams.get(stream)?.alerts.all.get(id).cloned())
     }
 
     /// Whether this node does what only one node may do for a stream.

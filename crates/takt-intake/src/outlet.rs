@@ -5,17 +5,15 @@ mod own;
 mod tests;
 mod upgrade;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
-use takt_domain::{Event, EventId, StreamName, andon, system};
+use takt_domain::{Event, EventId, StreamName, system};
 use takt_ports::{OutMessage, Telling, stream_token};
 
 use crate::cdevent::{CUSTOM, STANDARD, is_type};
 
 /// The version of CDEvents that is spoken outside.
 const SPOKEN: &str = "0.5.1";
-/// The type of every notice of an alert.
-const NOTICE: &str = "dev.takt.andon.notice.v1";
 
 /// What subscribers are told of an event, in order; nothing for most, and never of history.
 pub fn tell(telling: &Telling<'_>) -> Vec<OutMessage> {
@@ -85,84 +83,18 @@ fn original(telling: &Telling<'_>) -> Option<Value> {
     }
 }
 
-/// The step of an alert that an event is, with the alert; `None` for a trigger that joined it.
-fn step(event: &andon::Event) -> Option<(&'static str, &takt_domain::AlertId)> {
-    use andon::Event as E;
-    match event {
-        E::Pulled(it) => Some(("pulled", &it.alert)),
-        E::Acknowledged(it) => Some(("acknowledged", &it.alert)),
-        E::AcknowledgementExpired(it) => Some(("acknowledgement_expired", &it.alert)),
-        E::Escalated(it) => Some(("escalated", &it.alert)),
-        E::ConditionCleared(it) => Some(("condition_cleared", &it.alert)),
-        E::Resolved(it) => Some(("resolved", &it.alert)),
-        E::Joined(_) => None,
-    }
-}
-
 /// A notice of a step of an alert, as a CloudEvent in JSON that says all that a person needs.
 pub fn andon_notice(telling: &Telling<'_>) -> Option<OutMessage> {
     let recorded = telling.recorded;
-    let Event::Andon(event) = &recorded.event else { return None };
-    let (step, alert) = step(event).filter(|_| !recorded.meta.historical)?;
+    let (step, alert) = takt_events::step(&recorded.event).filter(|_| !recorded.meta.historical)?;
     let (stream, seq) = (&recorded.stream, recorded.seq);
     let id = EventId::derive("urn:takt:notice", &format!("{stream}/{alert}/{step}/{seq}"), 0);
-    let body = json!({
-        "specversion": "1.0",
-        "id": id,
-        "source": telling.source,
-        "type": NOTICE,
-        "subject": alert,
-        "time": recorded.meta.time,
-        "datacontenttype": "application/json",
-        "taktstream": stream,
-        "data": notice(telling, event, step, alert),
-    });
+    let notice = takt_events::notice(id, telling.source, recorded, telling.alert.as_ref())?;
     Some(OutMessage {
         subject: format_smolstr!("takt.andon.{}", stream_token(stream)),
         key: format_smolstr!("andon/{id}"),
         seq,
         content_type: SmolStr::new_static("application/cloudevents+json"),
-        bytes: body.to_string().into(),
+        bytes: notice.into(),
     })
-}
-
-fn notice(
-    telling: &Telling<'_>,
-    event: &andon::Event,
-    step: &str,
-    alert: &takt_domain::AlertId,
-) -> Map<String, Value> {
-    let recorded = telling.recorded;
-    let (by, until, event_of) = match event {
-        andon::Event::Acknowledged(it) => (Some(&it.by), Some(it.until), json!(it)),
-        andon::Event::AcknowledgementExpired(it) => (None, Some(it.at), json!(it)),
-        andon::Event::Escalated(it) => (None, Some(it.at), json!(it)),
-        andon::Event::Resolved(it) => (Some(&it.by), None, json!(it)),
-        andon::Event::Pulled(it) => (None, None, json!(it)),
-        andon::Event::Joined(it) => (None, None, json!(it)),
-        andon::Event::ConditionCleared(it) => (None, None, json!(it)),
-    };
-    let pulled = if let andon::Event::Pulled(it) = event { Some(it) } else { telling.alert };
-    let mut data = Map::new();
-    let mut put = |name: &str, value: Value| {
-        if !value.is_null() {
-            data.insert(name.to_owned(), value);
-        }
-    };
-    put("stream", json!(recorded.stream));
-    put("alert", json!(alert));
-    put("step", json!(step));
-    put("sequence", json!(recorded.seq));
-    put("by", json!(by.or(recorded.meta.actor.as_ref())));
-    put("until", json!(until));
-    if let Some(pulled) = pulled {
-        put("effect", json!(pulled.effect));
-        put("cause", json!(pulled.cause));
-        put("summary", json!(pulled.trigger.summary));
-        put("stage", json!(pulled.stage));
-        put("column", json!(pulled.column));
-        put("pulled_at", json!(pulled.trigger.at));
-    }
-    put("event", event_of);
-    data
 }

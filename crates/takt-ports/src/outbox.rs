@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use smol_str::SmolStr;
-use takt_domain::{Recorded, andon};
+use takt_domain::Recorded;
+use takt_events::About;
 
 /// A message for subscribers outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Telling<'a> {
     /// The source of this Takt's own events.
     pub source: &'a str,
     /// How the alert was pulled, where the event is about one that is known.
-    pub alert: Option<&'a andon::Pulled>,
+    pub alert: Option<About<'a>>,
 }
 
 /// Why messages could not be sent; they are sent again.

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
 use takt_domain::notice::Step;
-use takt_domain::{Event, EventId, Recorded, Time, andon};
+use takt_domain::{Event, EventId};
+use takt_events::About;
 use takt_ports::{Notice, Notifier, NotifyError};
 use takt_projections::AlertRecord;
 
 use super::Key;
 use crate::shared::Shared;
 
-/// The type of every notice of an alert.
-const TYPE: &str = "dev.takt.andon.notice.v1";
 /// A notifier that has not ended by then is taken for hung.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -46,78 +44,36 @@ async fn notice(shared: &Shared, key: &Key) -> Result<Notice, NotifyError> {
         return Err(never("its event is not of an alert"));
     };
     let (step, alert) = Step::of(event).ok_or_else(|| never("its event is no step"))?;
-    let record = shared.read(|world| {
-        world.streams.get(&key.stream).and_then(|view| view.alerts.all.get(alert).cloned())
-    });
-    let own: Value = serde_json::from_slice(&entry.bytes).unwrap_or_default();
+    let record = shared.alert(&key.stream, alert.as_str());
     let id = notice_key(key, alert.as_str(), step);
-    let body = json!({
-        "specversion": "1.0",
-        "id": id.to_string(),
-        "source": shared.source,
-        "type": TYPE,
-        "subject": alert,
-        "time": recorded.meta.time,
-        "datacontenttype": "application/json",
-        "taktstream": key.stream,
-        "data": data(key, &recorded, step, record.as_ref(), own.get("data")),
-    });
+    let about = record.as_ref().map(about);
+    let body = takt_events::notice(id, &shared.source, &recorded, about.as_ref());
+    let body = body.ok_or_else(|| never("its event is no step"))?;
     Ok(Notice {
-        key: id,
+        key: id.0,
         stream: key.stream.clone(),
         content_type: "application/cloudevents+json".into(),
-        bytes: body.to_string().into(),
+        bytes: body.into(),
     })
 }
 
 /// The key of (alert, step, receiver). An alert may be acknowledged twice, so a step is told from
 /// others by its place in the log as well as by its name.
-fn notice_key(key: &Key, alert: &str, step: Step) -> uuid::Uuid {
+fn notice_key(key: &Key, alert: &str, step: Step) -> EventId {
     let source = format!("urn:takt:notice:{}", key.receiver);
     let id = format!("{}/{alert}/{}/{}", key.stream, step.as_str(), key.sequence);
-    EventId::derive(&source, &id, 0).0
+    EventId::derive(&source, &id, 0)
 }
 
-/// Until when an acknowledgement holds, or the deadline that passed.
-const fn until(event: &Event) -> Option<Time> {
-    use andon::Event as E;
-    let Event::Andon(event) = event else { return None };
-    match event {
-        E::Acknowledged(it) => Some(it.until),
-        E::AcknowledgementExpired(it) => Some(it.at),
-        E::Escalated(it) => Some(it.at),
-        E::Pulled(_) | E::Joined(_) | E::ConditionCleared(_) | E::Resolved(_) => None,
+/// How an alert was pulled, for notices.
+pub(crate) fn about(record: &AlertRecord) -> About<'_> {
+    About {
+        effect: record.effect,
+        cause: &record.cause,
+        summary: &record.summary,
+        stage: record.stage.as_deref(),
+        column: record.column.as_ref(),
+        pulled_at: record.pulled_at,
+        pulled_by: record.pulled_by.as_deref(),
     }
-}
-
-fn data(
-    key: &Key,
-    recorded: &Recorded,
-    step: Step,
-    record: Option<&AlertRecord>,
-    event: Option<&Value>,
-) -> Map<String, Value> {
-    let mut data = Map::new();
-    let mut put = |name: &str, value: Value| {
-        if !value.is_null() {
-            data.insert(name.to_owned(), value);
-        }
-    };
-    put("stream", json!(key.stream));
-    put("alert", json!(recorded.meta.subject));
-    put("step", json!(step));
-    put("sequence", json!(key.sequence));
-    put("by", json!(recorded.meta.actor));
-    put("until", json!(until(&recorded.event)));
-    if let Some(record) = record {
-        put("effect", json!(record.effect));
-        put("cause", json!(record.cause));
-        put("summary", json!(record.summary));
-        put("stage", json!(record.stage));
-        put("column", json!(record.column));
-        put("pulled_at", json!(record.pulled_at));
-        put("pulled_by", json!(record.pulled_by));
-    }
-    put("event", event.cloned().unwrap_or_default());
-    data
 }

@@ -1,7 +1,7 @@
 //! What subscribers are told, read back with the official library of CDEvents.
 
 use proptest::prelude::*;
-use takt_domain::{Meta, Recorded, Time};
+use takt_domain::{Meta, Recorded, Time, andon};
 
 use super::*;
 use crate::parse;
@@ -220,7 +220,16 @@ fn a_notice_says_what_a_person_needs() {
         goldens().into_iter().rfind(is_it).unwrap()
     };
     let pulled = golden("pulled");
-    let Event::Andon(andon::Event::Pulled(about)) = &pulled.event else { panic!() };
+    let Event::Andon(andon::Event::Pulled(it)) = &pulled.event else { panic!() };
+    let about = takt_events::About {
+        effect: it.effect,
+        cause: &it.cause,
+        summary: &it.trigger.summary,
+        stage: it.stage.as_deref(),
+        column: it.column.as_ref(),
+        pulled_at: it.trigger.at,
+        pulled_by: Some("bob"),
+    };
     for (kind, by, until) in [
         ("pulled", Some("ann"), None),
         ("acknowledged", Some("ann"), Some("2026-03-02T13:30:00Z")),
@@ -235,12 +244,16 @@ fn a_notice_says_what_a_person_needs() {
         let [message] = &tell(&telling)[..] else { panic!("{kind}") };
         assert_eq!(message.subject, "takt.andon.web");
         let notice = json_of(message);
-        assert_eq!((&notice["type"], &notice["source"]), (&json!(NOTICE), &json!(TAKT)));
+        assert_eq!(
+            (&notice["type"], &notice["source"]),
+            (&json!("dev.takt.andon.notice.v1"), &json!(TAKT))
+        );
         let data = &notice["data"];
         assert_eq!(data["step"], kind);
         assert_eq!((data["alert"].as_str(), data["effect"].as_str()), (Some("a-1"), Some("stop")));
         assert_eq!(data["summary"], "2 of 40 acceptance tests failed");
         assert_eq!(data["cause"]["id"], "acceptance/4f2a");
+        assert_eq!(data["pulled_by"], "bob");
         assert_eq!((data["by"].as_str(), data["until"].as_str()), (by, until), "{kind}");
         assert_eq!(andon_notice(&telling).as_ref(), Some(message));
         // Of an alert that is not known any more, the rest is told.
