@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_nats::client::Request;
 use async_nats::header::{
-    HeaderMap, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
-    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    HeaderMap, HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID,
+    NATS_BATCH_SEQUENCE, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
 };
 use async_nats::{Client, Message};
 use serde::Deserialize;
@@ -16,7 +16,8 @@ use crate::entry::headers;
 use crate::heads::head_after;
 
 /// Names the subject that an expectation is about, where it is not the message's own.
-const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+const EXPECTED_SUBJECT: HeaderName =
+    HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 /// How long the server may take to store a batch.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The limits of a batch, as [`Append`] states them.

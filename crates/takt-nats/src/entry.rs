@@ -1,15 +1,17 @@
 //! Between entries of the log and messages of JetStream.
 
 use async_nats::HeaderMap;
+use async_nats::header::HeaderName;
 use bytes::Bytes;
 use takt_domain::EventId;
 use takt_ports::{Entry, Hash, LogError, Subject};
 
-/// The CloudEvents id of an entry.
-const ID: &str = "ce-id";
+/// The CloudEvents id of an entry. Names are checked here, once, and not for every entry.
+const ID: HeaderName = HeaderName::from_static("ce-id");
 /// The hash of the subject's previous entry.
-const PREV: &str = "takt-prev";
-const KIND: (&str, &str) = ("content-type", "application/cloudevents+json");
+const PREV: HeaderName = HeaderName::from_static("takt-prev");
+const KIND: (HeaderName, &str) =
+    (HeaderName::from_static("content-type"), "application/cloudevents+json");
 
 /// The headers of an entry.
 pub(crate) fn headers(id: &EventId, prev: &Hash) -> HeaderMap {
@@ -30,8 +32,8 @@ pub(crate) fn entry(
     headers: Option<&HeaderMap>,
     bytes: Bytes,
 ) -> Result<Entry, LogError> {
-    let header = |name: &str| headers.and_then(|it| it.get(name)).map(|value| value.as_str());
-    let damaged = |name: &str| LogError::Damaged {
+    let header = |name: HeaderName| headers.and_then(|it| it.get(name)).map(|value| value.as_str());
+    let damaged = |name: HeaderName| LogError::Damaged {
         seq,
         reason: format!("its header `{name}` is missing or does not read").into(),
     };
@@ -68,7 +70,7 @@ mod tests {
         let id = EventId::derive("urn:test", "1", 0);
         for (name, value) in [(PREV, "zz"), (PREV, ""), (ID, "x")] {
             let mut headers = headers(&id, &Hash::default());
-            headers.insert(name, value);
+            headers.insert(name.clone(), value);
             let found = entry(3, "takt.log.shop.line", Some(&headers), "{}".into());
             assert!(matches!(found, Err(LogError::Damaged { seq: 3, .. })), "{name}: {value}");
         }
