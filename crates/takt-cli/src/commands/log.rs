@@ -11,7 +11,7 @@ use takt_proto::v1::admin_service_client::AdminServiceClient;
 use super::Context;
 use super::nats::{self, NatsLogin};
 use super::serve;
-use crate::exit::{Failure, INTERRUPTED, VERDICT};
+use crate::exit::{Failure, INTERRUPTED, USAGE, VERDICT};
 use crate::output::human::count;
 use crate::output::page::Mark;
 use crate::output::{one, plain};
@@ -65,6 +65,10 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Failure> {
 }
 
 async fn copy(context: &Context, args: CopyArgs) -> Result<u8, Failure> {
+    if !args.data.join("log").is_dir() {
+        let hint = "name the data folder of a server with `--data`";
+        return Err(Failure::new(USAGE, format!("`{}` holds no log", args.data.display()), hint));
+    }
     let settings = args.login.settings(&args.nats)?;
     let bar = progress();
     let shown = bar.clone();
@@ -100,7 +104,10 @@ fn progress() -> ProgressBar {
 
 impl Copied {
     fn text(&self) -> String {
-        let new = count(self.entries - self.before, "entry");
+        let new = match self.entries - self.before {
+            1 => "1 entry".to_owned(),
+            many => format!("{many} entries"),
+        };
         let before = match self.before {
             0 => String::new(),
             some => format!(", after {some} that were there already"),
