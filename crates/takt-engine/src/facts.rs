@@ -153,6 +153,9 @@ async fn store(
     let mut unfit = None;
     loop {
         mailbox.may_judge().await?;
+        if came.iter().any(|came| is_unheard_of(mailbox, came)) {
+            mailbox.catch_up().await?;
+        }
         let as_of = mailbox.as_of();
         mailbox.may_record(after)?;
         let judged = judge(mailbox, came, unfit.as_deref()).await?;
@@ -172,6 +175,17 @@ async fn store(
             Err(AppendError::TooLarge { problem }) if unfit.is_none() => unfit = Some(problem),
             Err(other) => return Err(other.into()),
         }
+    }
+}
+
+/// Whether something names this Takt as its source and is not known here: another node may have
+/// written it a moment ago.
+fn is_unheard_of(mailbox: &Mailbox, came: &Came) -> bool {
+    let is_own =
+        |came: &Came| came.fact.as_ref().is_ok_and(|fact| fact.source == mailbox.shared.source);
+    match came.own {
+        Some(own) => mailbox.sequence_of(&own).is_none(),
+        None => is_own(came),
     }
 }
 

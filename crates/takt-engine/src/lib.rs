@@ -38,5 +38,6 @@ pub use commands::{Call, Receipt};
 pub use engine::{Engine, Health, Nodes, Outlet, Parts};
 pub use error::{Error, StartError};
 pub use facts::{Misfit, Parse, Published, TextOf};
+pub use leases::shown_lease;
 pub use save::PROJECTION_VERSION;
-pub use verify::Verified;
+pub use verify::{Digests, Verified};

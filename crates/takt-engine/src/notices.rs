@@ -47,6 +47,7 @@ impl Engine {
             shared,
             receivers: by_name.collect(),
             looked: BTreeMap::new(),
+            failed: BTreeMap::new(),
             tries: BTreeMap::new(),
             busy: BTreeMap::new(),
             running: JoinSet::new(),
@@ -98,6 +99,8 @@ struct Notices {
     receivers: BTreeMap<SmolStr, Arc<dyn Notifier>>,
     /// How far lines were looked at where nothing was to be told, which is not worth an event.
     looked: BTreeMap<StreamName, u64>,
+    /// Streams that could not be asked for, and when they are looked at again.
+    failed: BTreeMap<StreamName, Instant>,
     tries: BTreeMap<Key, Try>,
     busy: BTreeMap<SmolStr, usize>,
     running: JoinSet<Result<(), NotifyError>>,
@@ -127,11 +130,14 @@ impl Notices {
     }
 
     async fn look(&mut self) {
+        let now = Instant::now();
+        self.failed.retain(|_, again| *again > now);
         for stand in self.behind() {
             if let Err(error) = self.request(&stand).await {
                 let stream = &stand.stream;
                 tracing::warn!(%stream, %error, "notices could not be asked for yet");
-                tokio::time::sleep(LOOK).await;
+                // The others do not wait for it; `due` comes at least as often.
+                self.failed.insert(stand.stream, Instant::now() + LOOK);
             }
         }
         if self.due <= Instant::now() {
@@ -157,6 +163,7 @@ impl Notices {
             });
             stands
                 .filter(|it| it.line_seq > self.looked_at(it) && self.shared.holds(&it.stream))
+                .filter(|it| !self.failed.contains_key(&it.stream))
                 .collect()
         })
     }

@@ -116,7 +116,7 @@ impl Shared {
 
     /// In which term this node holds a stream's lease, if it does; the only node always does.
     pub(crate) fn term(&self, stream: &StreamName) -> Option<u64> {
-        if self.nodes.is_none() { Some(0) } else { self.leases.term(stream.as_str()) }
+        if self.nodes.is_none() { Some(0) } else { self.leases.term(stream) }
     }
 
     /// A message of the inbox as one text.

@@ -16,8 +16,11 @@ use crate::facts::Misfit;
 use crate::intake::letter_id;
 use crate::shared::Shared;
 
-/// How often the inbox is asked for messages to streams that are not known.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often the inbox is asked for messages to streams that are not known: it must name all its
+/// subjects for it.
+const EVERY: Duration = Duration::from_secs(5);
+/// How soon it is asked again where there were some.
+const SOON: Duration = Duration::from_secs(1);
 /// How many messages are read at once, and how many bytes.
 const AT_ONCE: (usize, usize) = (100, 4 * 1024 * 1024);
 
@@ -28,22 +31,28 @@ pub(crate) async fn run(engine: Engine, inbox: Arc<dyn Inbox>, token: Cancellati
             () = token.cancelled() => return,
             looked = look(&engine, inbox.as_ref()) => looked,
         };
-        if let Err(error) = looked {
-            tracing::warn!(%error, "messages to unknown streams could not be kept yet");
-        }
+        let pause = match looked {
+            Ok(true) => SOON,
+            Ok(false) => EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "messages to unknown streams could not be kept yet");
+                EVERY
+            }
+        };
         tokio::select! {
             () = token.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<(), Error> {
+/// Keeps what is there now as dead letters; tells whether there was any.
+async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<bool, Error> {
     let shared = engine.shared();
     let unavailable = |error: takt_ports::InboxError| Error::Unavailable(error.to_string());
     let strays = unknown(shared, inbox.tokens().await.map_err(unavailable)?);
     if strays.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     // A stream may have been made on another node a moment ago.
     shared.settled(shared.log.head().await?).await?;
@@ -59,7 +68,7 @@ async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<(), Error> {
         }
         inbox.purge(&token, last).await.map_err(unavailable)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn unknown(shared: &Shared, mut tokens: Vec<SmolStr>) -> Vec<SmolStr> {
@@ -70,11 +79,14 @@ fn unknown(shared: &Shared, mut tokens: Vec<SmolStr>) -> Vec<SmolStr> {
 }
 
 fn misfit(stream: &StreamName) -> Misfit {
-    Misfit {
-        reason: format!("unknown stream: `{stream}` is not made"),
-        place: "subject".to_owned(),
-        remedy: format!("make it with `takt stream create {stream}`, then replay the letter"),
-    }
+    let remedy = if stream.as_str().starts_with('$') {
+        "publish under the name of a value stream; one that begins with `$` cannot be made"
+            .to_owned()
+    } else {
+        format!("make it with `takt stream create {stream}`, then replay the letter")
+    };
+    let reason = format!("unknown stream: `{stream}` is not made");
+    Misfit { reason, place: "subject".to_owned(), remedy }
 }
 
 /// The stream that a token stands for; a token that is a hash names itself.

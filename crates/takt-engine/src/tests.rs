@@ -21,6 +21,7 @@ mod ahead;
 mod answers;
 mod commands;
 mod due;
+mod holders;
 mod line;
 mod nodes;
 mod notices;

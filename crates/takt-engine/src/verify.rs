@@ -1,6 +1,6 @@
 //! Compares the read sides of all nodes with one that is folded anew from the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +25,26 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub struct Verified {
     /// The node; nil where there is only one.
     pub node: uuid::Uuid,
-    /// The sequence that it had folded.
+    /// The sequence that it had folded; 0 where it did not answer.
     pub seq: u64,
-    /// The digest of its read side.
+    /// The digests; `None` of a node that holds a lease and did not answer.
+    pub digests: Option<Digests>,
+}
+
+/// The digests of one read side at one sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digests {
+    /// Of what queries see.
     pub live: [u8; 32],
-    /// The digest by replay.
+    /// By replay.
     pub replayed: [u8; 32],
+}
+
+impl Verified {
+    /// Whether the node has answered with what the log gives.
+    pub fn is_ok(&self) -> bool {
+        self.digests.is_some_and(|it| it.live == it.replayed)
+    }
 }
 
 /// What a node answers.
@@ -51,9 +65,9 @@ fn told(engine: &Engine) -> Told {
 /// Asks every node and folds the log once, stopping where each node was.
 pub(crate) async fn all(engine: &Engine) -> Result<Vec<Verified>, Error> {
     let shared = engine.shared();
-    let mut rows = match &shared.nodes {
+    let (mut rows, missing) = match &shared.nodes {
         Some(nodes) => gathered(nodes).await?,
-        None => vec![],
+        None => (vec![], BTreeSet::new()),
     };
     let own = told(engine);
     if !rows.iter().any(|row| row.node == own.node) {
@@ -64,16 +78,25 @@ pub(crate) async fn all(engine: &Engine) -> Result<Vec<Verified>, Error> {
     let mut verified = Vec::with_capacity(rows.len());
     for Told { node, seq, live } in rows {
         folded = fold::replay(&shared.log, folded, seq).await?;
-        verified.push(Verified { node, seq, live, replayed: folded.0.hash() });
+        let digests = Some(Digests { live, replayed: folded.0.hash() });
+        verified.push(Verified { node, seq, digests });
     }
+    verified.extend(missing.into_iter().map(|node| Verified { node, seq: 0, digests: None }));
     Ok(verified)
 }
 
-/// What every node tells that answers. Nobody knows how many there are; but who holds a lease is
-/// known, and is waited for longer.
-async fn gathered(nodes: &Nodes) -> Result<Vec<Told>, Error> {
+/// Which other nodes hold a lease now.
+async fn holders(nodes: &Nodes) -> Result<BTreeSet<uuid::Uuid>, Error> {
     let holders = nodes.lease.holders().await;
     let holders = holders.map_err(|error| Error::Unavailable(error.to_string()))?;
+    let own = nodes.lease.node();
+    Ok(holders.into_iter().map(|(_, node)| node).filter(|node| *node != own).collect())
+}
+
+/// What every node tells that answers, and which do not. Nobody knows how many there are; but who
+/// holds a lease is known, and is waited for longer.
+async fn gathered(nodes: &Nodes) -> Result<(Vec<Told>, BTreeSet<uuid::Uuid>), Error> {
+    let mut missing = holders(nodes).await?;
     let mut rows: BTreeMap<uuid::Uuid, Told> = BTreeMap::new();
     for wait in WAITS {
         let answers = nodes.relay.ask_all(NAME, Bytes::new(), wait).await;
@@ -84,12 +107,17 @@ async fn gathered(nodes: &Nodes) -> Result<Vec<Told>, Error> {
             })?;
             rows.insert(row.node, row);
         }
-        let own = nodes.lease.node();
-        if holders.iter().all(|(_, node)| *node == own || rows.contains_key(node)) {
+        missing.retain(|node| !rows.contains_key(node));
+        if missing.is_empty() {
             break;
         }
     }
-    Ok(rows.into_values().collect())
+    if !missing.is_empty() {
+        // Who has stopped in between has given its leases back, and need not answer.
+        let still = holders(nodes).await?;
+        missing.retain(|node| still.contains(node));
+    }
+    Ok((rows.into_values().collect(), missing))
 }
 
 /// Tells other nodes the digest of this one's read side until the engine stops.

@@ -17,6 +17,8 @@ use crate::streams::{keeping, made_or_checked};
 
 const NAME: &str = "TAKT_IN";
 const ID: &str = "takt-inbox-id";
+/// How many subjects are listed at most: as many as the server tells at once.
+const MOST_SUBJECTS: usize = 100_000;
 /// How much may wait in the inbox unless an operator says otherwise, in bytes.
 pub const MOST_INBOX_BYTES: i64 = 1024 * 1024 * 1024;
 
@@ -110,7 +112,11 @@ impl Inbox for NatsInbox {
         let subjects = stream.info_builder().subjects("takt.in.>").fetch().await;
         let mut subjects = subjects.map_err(|error| unavailable(&error))?;
         let mut tokens = BTreeSet::new();
-        while let Some(subject) = subjects.next().await {
+        let mut left = MOST_SUBJECTS;
+        while left > 0
+            && let Some(subject) = subjects.next().await
+        {
+            left -= 1;
             let (subject, _) = subject.map_err(|error| unavailable(&error))?;
             tokens.extend(subject.split('.').nth(2).map(SmolStr::from));
         }

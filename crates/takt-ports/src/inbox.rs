@@ -51,7 +51,8 @@ pub trait Inbox: Send + Sync {
     fn follow(&self, stream: &StreamName, after: u64) -> Box<dyn Incoming>;
 
     /// The first token after `takt.in.` of every message that is still kept, each once; the token
-    /// of a value stream is [`stream_token`](crate::stream_token).
+    /// of a value stream is [`stream_token`](crate::stream_token). An inbox of very many subjects
+    /// may leave some out, which are told when others are taken in.
     ///
     /// # Errors
     /// When the inbox cannot be read now.

@@ -38,7 +38,7 @@ struct Verdict {
     sequence: u64,
     live_hash: String,
     rebuild_hash: String,
-    /// Every node on the log that answered, each at its own sequence.
+    /// Every node on the log that answered, each at its own sequence, and those that should have.
     nodes: Vec<Node>,
 }
 
@@ -54,7 +54,7 @@ struct Node {
 impl From<NodeProjection> for Node {
     fn from(it: NodeProjection) -> Self {
         Self {
-            ok: it.live_hash == it.rebuild_hash,
+            ok: !it.live_hash.is_empty() && it.live_hash == it.rebuild_hash,
             node: it.node,
             sequence: it.sequence,
             live_hash: it.live_hash,
@@ -116,7 +116,7 @@ impl State {
 impl Verdict {
     fn text(&self) -> String {
         let own = Judged {
-            ok: self.ok,
+            ok: self.live_hash == self.rebuild_hash,
             sequence: self.sequence,
             live: &self.live_hash,
             rebuilt: &self.rebuild_hash,
@@ -125,12 +125,20 @@ impl Verdict {
             return own.text("the projection");
         }
         let judged = |it: &Node| {
+            if it.live_hash.is_empty() {
+                return unanswered(&it.node);
+            }
             let (live, rebuilt) = (it.live_hash.as_str(), it.rebuild_hash.as_str());
             let judged = Judged { ok: it.ok, sequence: it.sequence, live, rebuilt };
             judged.text(&format!("the projection of node {}", plain(&it.node)))
         };
         self.nodes.iter().map(judged).collect()
     }
+}
+
+fn unanswered(node: &str) -> String {
+    let bad = Mark::Bad.on(format!("node {} did not answer", plain(node)));
+    format!("{bad}\n  do: look whether it runs; its leases end by themselves if not\n")
 }
 
 struct Judged<'a> {

@@ -1,17 +1,19 @@
 //! What may happen to a value stream.
 
 use super::{Command, Created, Event, Policy, PolicySet, State};
+use crate::ids::StreamName;
 use crate::rejection::Rejection;
 use crate::time::Span;
 
 /// Decides a command against the stream's state.
 ///
 /// # Errors
-/// `NotFound` for a policy of a stream that is not made; `Refused` for a second stream of the same
-/// name with another title.
+/// `Invalid` for a name that Takt keeps for itself; `Refused` for a second stream of the same name
+/// with another title.
 pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::Create { name, title } => match &state.title {
+            None if name.as_str().starts_with('$') => Err(kept(&name)),
             None => Ok(vec![Event::Created(Created { title })]),
             Some(known) if *known == title => Ok(vec![]),
             Some(known) => Err(Rejection::refused(
@@ -21,6 +23,15 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
             )),
         },
         Command::SetPolicy(policy) => set_policy(state, policy),
+    }
+}
+
+/// Names such as `$sys` stand for what belongs to no stream.
+fn kept(name: &StreamName) -> Rejection {
+    Rejection::Invalid {
+        field: "stream",
+        problem: format!("`{name}` begins with `$`, which Takt keeps for names of its own"),
+        remedy: "choose a name that begins with something else".to_owned(),
     }
 }
 

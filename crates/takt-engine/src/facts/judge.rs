@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 use takt_domain::fact::Fact;
 use takt_domain::system::Parked;
-use takt_domain::{EventId, Meta, Time};
+use takt_domain::{EventId, Meta, Time, text};
 
 use super::parked::{Waiting, thing};
 use super::{Came, Misfit};
@@ -101,6 +101,9 @@ impl Judging<'_> {
         let (same, digest) = match (twin, known) {
             (Some((place, twin)), _) => (Verdict::Twin(place), twin.meta.digest.as_ref()),
             (None, Some(seq)) => (Verdict::Known(seq), self.digests.get(&seq)),
+            (None, None) if fact.source == self.mailbox.shared.source => {
+                return self.borrowed(came, fact);
+            }
             (None, None) => return self.fresh(came, fact, id),
         };
         if digest == Some(&fact.digest) {
@@ -127,6 +130,21 @@ impl Judging<'_> {
         self.batch.insert(id, place);
         self.judged.drafts.push(draft(fact.clone(), id, self.now));
         Verdict::Draft(place)
+    }
+
+    /// A fact under this Takt's own source: an event of another stream is no news either, and
+    /// anything else was never written here.
+    fn borrowed(&self, came: &Came, fact: &Fact) -> Verdict {
+        let elsewhere = came.own.and_then(|own| {
+            self.mailbox.shared.read(|world| {
+                let mut streams = world.streams.keys();
+                streams.find_map(|stream| world.sequence_of(stream, &own))
+            })
+        });
+        match elsewhere {
+            Some(seq) => Verdict::Known(seq),
+            None => self.dead(came, not_its_own(fact), Some(name_of(fact))),
+        }
     }
 
     fn dead(&self, came: &Came, misfit: Misfit, name: Option<String>) -> Verdict {
@@ -183,6 +201,18 @@ fn reused(fact: &Fact) -> Misfit {
         ),
         place: "id".to_owned(),
         remedy: "give every event an id of its own".to_owned(),
+    }
+}
+
+fn not_its_own(fact: &Fact) -> Misfit {
+    Misfit {
+        reason: format!(
+            "not a fact: source `{}` is this Takt, which has recorded no event with id `{}`",
+            fact.source,
+            text::shown(&fact.id)
+        ),
+        place: "source".to_owned(),
+        remedy: "give your service a source of its own".to_owned(),
     }
 }
 

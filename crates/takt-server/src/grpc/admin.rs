@@ -23,7 +23,7 @@ impl Services {
         let Some(nodes) = &self.nodes else { return vec![] };
         let holders = nodes.lease.holders().await.unwrap_or_default().into_iter();
         let lease = |(name, node): (smol_str::SmolStr, uuid::Uuid)| v1::Lease {
-            name: name.into(),
+            name: takt_engine::shown_lease(&name).to_owned(),
             node: node.to_string(),
         };
         holders.map(lease).collect()
@@ -82,18 +82,22 @@ impl v1::admin_service_server::AdminService for Services {
         let Some(it) = verified.iter().find(|it| it.node == own) else {
             return Err(Status::unavailable("this node did not answer itself in time; ask again"));
         };
-        let row = |it: &takt_engine::Verified| v1::NodeProjection {
-            node: it.node.to_string(),
-            sequence: it.seq,
-            live_hash: hex(&it.live),
-            rebuild_hash: hex(&it.replayed),
+        let hashes = |it: &takt_engine::Verified| match &it.digests {
+            Some(digests) => (hex(&digests.live), hex(&digests.replayed)),
+            None => (String::new(), String::new()),
         };
+        let row = |it: &takt_engine::Verified| {
+            let (live_hash, rebuild_hash) = hashes(it);
+            let (node, sequence) = (it.node.to_string(), it.seq);
+            v1::NodeProjection { node, sequence, live_hash, rebuild_hash }
+        };
+        let (live_hash, rebuild_hash) = hashes(it);
         let many = self.nodes.is_some();
         Ok(Response::new(v1::VerifyProjectionResponse {
-            ok: verified.iter().all(|it| it.live == it.replayed),
+            ok: verified.iter().all(takt_engine::Verified::is_ok),
             sequence: it.seq,
-            live_hash: hex(&it.live),
-            rebuild_hash: hex(&it.replayed),
+            live_hash,
+            rebuild_hash,
             nodes: verified.iter().filter(|_| many).map(row).collect(),
         }))
     }
