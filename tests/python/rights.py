@@ -62,7 +62,7 @@ async def main():
             "$KV.TAKT_LEASES.x")
         await publisher.deaf("takt.log.>", "takt.in.>", "takt.node.>", ">")
     async with Account("subscriber", inbox_prefix=b"_INBOX_subscriber") as subscriber:
-        log = await subscriber.client.jetstream().subscribe(
+        log = await subscriber.client.jetstream(prefix="TAKTJS").subscribe(
             "takt.log.shop.>", stream="TAKT_LOG", ordered_consumer=True)
         first = await log.next_msg(timeout=10)
         assert b"dev.takt.stream.created.v1" in first.data, first.data
@@ -70,8 +70,10 @@ async def main():
             "takt.log.shop.line", "takt.in.shop.card", "takt.cdevents.shop.x", "takt.node.x",
             "$JS.API.STREAM.DELETE.TAKT_LOG", "$JS.API.STREAM.PURGE.TAKT_LOG",
             "$JS.API.STREAM.UPDATE.TAKT_LOG", "$JS.API.STREAM.MSG.DELETE.TAKT_LOG",
-            "$JS.API.CONSUMER.CREATE.TAKT_IN", "$JS.API.STREAM.INFO.TAKT_IN")
-        await subscriber.deaf("takt.log.>", "takt.in.>", "takt.node.>", "_INBOX.>", ">")
+            "$JS.API.CONSUMER.CREATE.TAKT_IN", "$JS.API.STREAM.INFO.TAKT_IN",
+            "$JS.API.STREAM.INFO.TAKT_LOG", "$JS.API.DIRECT.GET.TAKT_LOG")
+        await subscriber.deaf(
+            "takt.log.>", "takt.in.>", "takt.node.>", "takt.andon.shop", "_INBOX.>", ">")
     async with Account("takt") as server:
         await server.refused(
             "$JS.API.STREAM.DELETE.TAKT_LOG", "$JS.API.STREAM.PURGE.TAKT_LOG",

@@ -24,6 +24,7 @@ use takt_ports::{Append, BlobStore, EventLog, Inbox, JobQueue, Lease, Outbox, Re
 use takt_testkit::{board, dead_letters_contract, entry, out_message};
 use takt_tests::Nats;
 use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -261,7 +262,8 @@ async fn a_publisher_and_a_subscriber_can_do_what_they_must_and_no_more() {
     let inbox = NatsInbox::open(server.context(), 1, 1 << 20).await.unwrap();
     NatsOutbox::open(server.context(), 1).await.unwrap();
     let publisher = jetstream::new(client(&nats, "publisher", "_INBOX").await);
-    let subscriber = jetstream::new(client(&nats, "subscriber", "_INBOX_subscriber").await);
+    let subscriber = client(&nats, "subscriber", "_INBOX_subscriber").await;
+    let subscriber = jetstream::with_prefix(subscriber, "TAKTJS");
     assert_eq!(publish(&publisher, "takt.in.shop.x").await, Ok(1));
     for subject in ["takt.log.shop.line", "takt.dead.shop.x", "takt.andon.shop", "takt.node.shop"] {
         publish(&publisher, subject).await.unwrap_err();
@@ -274,6 +276,117 @@ async fn a_publisher_and_a_subscriber_can_do_what_they_must_and_no_more() {
     subscriber.get_stream("TAKT_IN").await.unwrap_err();
     assert!(subscriber.delete_stream("TAKT_OUT").await.is_err());
     server.context().get_stream("TAKT_OUT").await.unwrap();
+}
+
+/// The subjects of Takt and of JetStream that would do harm to whoever gets a message there.
+const HARMFUL: [&str; 7] = [
+    "takt.log.shop.board.main",
+    "takt.in.shop.x",
+    "takt.andon.shop",
+    "takt.node.shop",
+    "takt.node.shop.call",
+    "$KV.TAKT_LEASES.shop",
+    "$JS.API.STREAM.DELETE.TAKT_LOG",
+];
+
+/// The streams with an entry in each, and the server's account to look at them.
+struct Stage {
+    nats: Nats,
+    server: Connection,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let nats = stack();
+        let server = settings(&nats, user("takt", "secret"));
+        let server = Connection::open(&server, "test").await.unwrap();
+        let log = NatsLog::open(server.clone(), 1).await.unwrap();
+        let append = Append { conditions: vec![], entries: vec![entry(&board("a"), "1")] };
+        log.append(append).await.unwrap();
+        NatsInbox::open(server.context(), 1, 1 << 20).await.unwrap();
+        let outbox = NatsOutbox::open(server.context(), 1).await.unwrap();
+        outbox.send(vec![out_message(1, b"{}")]).await.unwrap();
+        NatsLease::open(server.context(), Uuid::from_u128(1), LEASE_TTL, 1).await.unwrap();
+        Self { nats, server }
+    }
+
+    /// Each stream with when it was made and how far it is.
+    async fn streams(&self) -> Vec<(&'static str, String, u64)> {
+        let mut streams = vec![];
+        for name in ["TAKT_LOG", "TAKT_IN", "TAKT_OUT", "KV_TAKT_LEASES"] {
+            let stream = self.server.context().get_stream(name).await.unwrap();
+            let info = stream.get_info().await.unwrap();
+            streams.push((name, info.created.to_string(), info.state.last_sequence));
+        }
+        streams
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_an_answer_is_to_go_gives_nobody_more_rights() {
+    let stage = Stage::new().await;
+    let mut before = stage.streams().await;
+    let relay = NatsRelay::new(stage.server.client());
+    let mut node = relay.serve("shop").await.unwrap();
+    let subscriber = client(&stage.nats, "subscriber", "_INBOX_subscriber").await;
+    let publisher = client(&stage.nats, "publisher", "_INBOX").await;
+    for reply in HARMFUL {
+        for prefix in ["$JS.API", "TAKTJS"] {
+            for (asked, body) in
+                [("STREAM.INFO.TAKT_OUT", ""), ("DIRECT.GET.TAKT_LOG", r#"{"seq":999}"#)]
+            {
+                let sent = subscriber.publish_with_reply(
+                    format!("{prefix}.{asked}"),
+                    reply,
+                    Bytes::from_static(body.as_bytes()),
+                );
+                sent.await.unwrap();
+            }
+        }
+        let sent = publisher.publish_with_reply("takt.in.shop.y", reply, Bytes::new());
+        sent.await.unwrap();
+    }
+    subscriber.flush().await.unwrap();
+    publisher.flush().await.unwrap();
+    assert!(timeout(MOMENT, node.next()).await.is_err(), "a node is called");
+    // The publisher's own messages are there, and nothing else.
+    before[1].2 += HARMFUL.len() as u64;
+    assert_eq!(stage.streams().await, before);
+}
+
+/// Makes a consumer of all that a stream has, which delivers to a subject.
+async fn deliver(subscriber: &Client, stream: &str, subject: &str) {
+    let name = Uuid::new_v4().simple().to_string();
+    let config = json!({
+        "name": name, "deliver_policy": "all", "ack_policy": "none", "deliver_subject": subject,
+        "mem_storage": true, "inactive_threshold": 60_000_000_000_u64,
+    });
+    let body = json!({ "stream_name": stream, "config": config }).to_string();
+    let asked = format!("TAKTJS.CONSUMER.CREATE.{stream}.{name}");
+    let made = subscriber.request(asked, body.into()).await.unwrap();
+    let made: Value = serde_json::from_slice(&made.payload).unwrap();
+    assert!(made["error"].is_null(), "{made}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_of_a_subscriber_delivers_to_subscribers_alone() {
+    let stage = Stage::new().await;
+    let before = stage.streams().await;
+    let relay = NatsRelay::new(stage.server.client());
+    let mut node = relay.serve("shop").await.unwrap();
+    let subscriber = client(&stage.nats, "subscriber", "_INBOX_subscriber").await;
+    for subject in HARMFUL {
+        // A consumer delivers where somebody listens, were it the attacker.
+        let _listening = subscriber.subscribe(subject).await.unwrap();
+        let other = if subject.starts_with("takt.log") { "TAKT_OUT" } else { "TAKT_LOG" };
+        deliver(&subscriber, other, subject).await;
+    }
+    let mut own = subscriber.subscribe("_INBOX_subscriber.own").await.unwrap();
+    deliver(&subscriber, "TAKT_LOG", "_INBOX_subscriber.own").await;
+    let came = timeout(PATIENCE, own.next()).await.unwrap().unwrap();
+    assert!(came.subject.starts_with("takt.log."), "{}", came.subject);
+    assert!(timeout(MOMENT, node.next()).await.is_err(), "a node is called");
+    assert_eq!(stage.streams().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

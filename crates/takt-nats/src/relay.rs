@@ -65,7 +65,7 @@ fn fits(bytes: &Bytes) -> Result<(), RelayError> {
 #[async_trait]
 impl Relay for NatsRelay {
     async fn ask(&self, name: &str, request: Bytes, wait: Duration) -> Result<Bytes, RelayError> {
-        let subject = Self::subject(name)?;
+        let subject = format!("{}.call", Self::subject(name)?);
         fits(&request)?;
         let request = Request::new().payload(request).timeout(Some(wait));
         match self.client.send_request(subject, request).await {
@@ -84,7 +84,7 @@ impl Relay for NatsRelay {
         wait: Duration,
     ) -> Result<Vec<Bytes>, RelayError> {
         let deadline = Instant::now() + wait;
-        let subject = Self::subject(name)?;
+        let subject = format!("{}.call", Self::subject(name)?);
         fits(&request)?;
         let inbox = self.client.new_inbox();
         let subscribed = self.client.subscribe(inbox.clone()).await;
@@ -104,7 +104,9 @@ impl Relay for NatsRelay {
     }
 
     async fn serve(&self, name: &str) -> Result<Box<dyn Serving>, RelayError> {
-        let subscribed = self.client.subscribe(Self::subject(name)?).await;
+        // By a wildcard. A consumer delivers only where somebody listens to exactly its subject, so
+        // that whoever may make one still cannot call a node.
+        let subscribed = self.client.subscribe(format!("{}.*", Self::subject(name)?)).await;
         let calls = subscribed.map_err(|error| unanswered(&error))?;
         self.settle().await?;
         Ok(Box::new(NatsServing { client: self.client.clone(), calls }))

@@ -26,7 +26,7 @@ const client = await connect({
 });
 const seen = existsSync(checkpoint) ? Number(readFileSync(checkpoint, "utf8")) : 0;
 // An ordered consumer. What is there comes first, then what happens: in order, for ever.
-const log = await jetstream(client).consumers.get("TAKT_LOG", {
+const log = await jetstream(client, { apiPrefix: "TAKTJS" }).consumers.get("TAKT_LOG", {
   filter_subjects: `takt.log.${stream}.>`,
   deliver_policy: DeliverPolicy.StartSequence,
   opt_start_seq: seen + 1,

@@ -36,7 +36,7 @@ async def main(stream, checkpoint):
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=seen + 1
     )
     # What is there comes first, then what happens: in order, without a gap, for ever.
-    log = await client.jetstream().subscribe(
+    log = await client.jetstream(prefix="TAKTJS").subscribe(
         f"takt.log.{stream}.>", stream="TAKT_LOG", ordered_consumer=True, config=start
     )
     async for message in log.messages:

@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
         .connect(url)
         .await?;
 
-    let log = jetstream::new(client).get_stream("TAKT_LOG").await?;
+    let log = jetstream::with_prefix(client, "TAKTJS").get_stream("TAKT_LOG").await?;
     loop {
         // A server that went away has forgotten its consumers: then one begins after what was seen.
         if let Err(error) = follow(&log, &stream, checkpoint).await {
