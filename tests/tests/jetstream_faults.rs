@@ -256,3 +256,36 @@ async fn the_server_itself_keeps_the_entries() {
     context.update_stream(&config).await.unwrap_err();
     assert_eq!(texts(&log.read(1, 10).await.unwrap()), ["1", "2"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_gone_under_a_tail_is_damage() {
+    let nats = Nats::start();
+    let log = open_at(&nats.url()).await;
+    log.append(batch(&board("a"), 0, &["1", "2"])).await.unwrap();
+    let mut tail = log.tail(1);
+    assert_eq!(tail.next(10).await.unwrap().len(), 2);
+    context(&nats).await.delete_stream("TAKT_LOG").await.unwrap();
+    let (seq, reason) = damage(&mut tail).await;
+    assert_eq!(seq, 1, "{reason}");
+    assert!(reason.contains("`TAKT_LOG` is gone"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_refuses_for_another_reason_than_an_expectation_is_no_conflict() {
+    let nats = Nats::start();
+    let log = open_at(&nats.url()).await;
+    log.append(batch(&board("a"), 0, &["1"])).await.unwrap();
+    let context = context(&nats).await;
+    let stream = context.get_stream("TAKT_LOG").await.unwrap();
+    let mut config = stream.cached_info().config.clone();
+    config.allow_atomic_publish = false;
+    context.update_stream(&config).await.unwrap();
+    let refused = log.append(batch(&board("a"), 1, &["2", "3"])).await.unwrap_err();
+    assert!(matches!(&refused, AppendError::Log(LogError::Unavailable { .. })), "{refused:?}");
+    config.allow_atomic_publish = true;
+    config.max_messages = 1;
+    context.update_stream(&config).await.unwrap();
+    let refused = log.append(batch(&board("a"), 1, &["2"])).await.unwrap_err();
+    let is_told = refused.to_string().contains("maximum messages exceeded");
+    assert!(is_told && matches!(&refused, AppendError::Log(_)), "{refused:?}");
+}

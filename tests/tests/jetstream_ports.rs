@@ -164,6 +164,42 @@ async fn the_inbox_takes_long_messages_and_refuses_what_it_has_no_room_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_to_a_wildcard_is_read_and_removed_alone() {
+    let nats = Nats::start();
+    let context = context(&nats).await;
+    let inbox = NatsInbox::open(context.clone(), 1, GIB).await.unwrap();
+    let service = Service(context.clone());
+    let shop = service.publish("takt.in.shop.x", &[], b"shop").await;
+    let star = service.publish("takt.in.*.x", &[], b"star").await;
+    let rest = service.publish("takt.in.>.x", &[], b"rest").await;
+    let last = service.publish("takt.in.bank.x", &[], b"bank").await;
+    assert_eq!(inbox.tokens().await.unwrap(), ["*", ">", "bank", "shop"]);
+    for (token, seq) in [("*", star), (">", rest)] {
+        let read = inbox.read(token, 0, 100, 1 << 20).await.unwrap();
+        assert_eq!(read.iter().map(|it| it.seq).collect::<Vec<_>>(), [seq], "{token}");
+        inbox.purge(token, last).await.unwrap();
+        assert_eq!(inbox.read(token, 0, 100, 1 << 20).await.unwrap(), []);
+    }
+    assert_eq!(inbox.tokens().await.unwrap(), ["bank", "shop"]);
+    let kept = inbox.read("shop", 0, 100, 1 << 20).await.unwrap();
+    assert_eq!(kept.iter().map(|it| it.seq).collect::<Vec<_>>(), [shop]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_longer_than_one_request_brings_is_refused_to_its_publisher() {
+    let nats = Nats::start_with("max_payload: 8MB");
+    let context = context(&nats).await;
+    let inbox = NatsInbox::open(context.clone(), 1, GIB).await.unwrap();
+    let long = vec![b'x'; 6 << 20];
+    let refused = context.publish("takt.in.shop.x", long.into()).await.unwrap().await;
+    assert!(refused.unwrap_err().to_string().contains("message size exceeds maximum allowed"));
+    Service(context).publish("takt.in.shop.x", &[], b"short").await;
+    let mut incoming = inbox.follow(&"shop".into(), 0);
+    let next = timeout(PATIENCE, incoming.next(100, 3 << 20)).await.unwrap().unwrap();
+    assert_eq!(next[0].bytes, b"short".as_slice());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_with_other_settings_is_refused_with_the_differences() {
     let nats = Nats::start();
     let context = context(&nats).await;

@@ -11,6 +11,7 @@ use takt_domain::{
 use takt_ports::AppendError;
 use takt_projections::World;
 
+use crate::conflicts::Conflicts;
 use crate::error::Error;
 use crate::mailbox::{Draft, Mailbox};
 
@@ -67,7 +68,7 @@ pub(crate) async fn execute(
     command: &Command,
 ) -> Result<Receipt, Error> {
     let digest = digest(command);
-    let began = Instant::now();
+    let (began, mut conflicts) = (Instant::now(), Conflicts::default());
     let mut ids = Ids::of(mailbox, call);
     // What is refused or changes nothing on one of many nodes may be so because of what another
     // node has changed by now, so it is looked at again at the head.
@@ -94,7 +95,10 @@ pub(crate) async fn execute(
         let drafts = drafts(mailbox, call, &mut ids, decision.aggregate, decision.events, &digest);
         match mailbox.append(&drafts, &decision.also, as_of).await {
             Ok(_) => return Ok(receipt(mailbox, &drafts, decision.warnings)),
-            Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
+            Err(conflict @ AppendError::Conflict { .. }) => {
+                conflicts.met(&mailbox.stream, &conflict).await?;
+                mailbox.catch_up().await?;
+            }
             Err(other) => return Err(other.into()),
         }
         // An append whose answer was lost looks like a conflict with itself.

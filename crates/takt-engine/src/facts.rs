@@ -11,6 +11,7 @@ use takt_domain::system::{IntakeAdvanced, Parked};
 use takt_domain::{Aggregate, Event, EventId, Time, system};
 use takt_ports::AppendError;
 
+use crate::conflicts::Conflicts;
 use crate::dead::{self, MAX_FACT_BYTES};
 use crate::error::Error;
 use crate::mailbox::{Draft, Mailbox};
@@ -150,7 +151,7 @@ async fn store(
     came: &[Came],
     after: Option<u64>,
 ) -> Result<Vec<Published>, Error> {
-    let mut unfit = None;
+    let (mut unfit, mut conflicts) = (None, Conflicts::default());
     loop {
         mailbox.may_judge().await?;
         if came.iter().any(|came| is_unheard_of(mailbox, came)) {
@@ -164,7 +165,10 @@ async fn store(
             .await
         {
             Ok(first) => return Ok(answer(mailbox, first, judged.verdicts, answers)),
-            Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
+            Err(conflict @ AppendError::Conflict { .. }) => {
+                conflicts.met(&mailbox.stream, &conflict).await?;
+                mailbox.catch_up().await?;
+            }
             Err(AppendError::TooLarge { .. }) if came.len() > 1 => {
                 let (one, two) = came.split_at(came.len() / 2);
                 let mut published = Box::pin(store(mailbox, one, after)).await?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use takt_domain::StreamName;
-use takt_ports::{Inbox, InboxError, Message, stream_token};
+use takt_ports::{Inbox, InboxError, Incoming, Message, stream_token};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -81,27 +81,36 @@ impl Intake {
         let mut incoming = self.inbox.follow(&self.stream, after);
         let mut on_their_way: VecDeque<Taken> = VecDeque::new();
         loop {
-            let messages = tokio::select! {
-                taken = first(&mut on_their_way) => {
-                    taken?;
-                    *has_moved = true;
-                    None
-                }
-                messages = incoming.next(BATCH, BATCH_BYTES), if on_their_way.len() < ON_THEIR_WAY => {
-                    Some(messages.map_err(unavailable)?)
-                }
-                () = tokio::time::sleep_until(self.purge_at) => {
-                    self.purge().await;
-                    None
-                }
-            };
-            let Some(messages) = messages.filter(|messages| !messages.is_empty()) else { continue };
+            let messages = self.next(incoming.as_mut(), &mut on_their_way, has_moved).await?;
             let through = messages.last().map_or(after, |last| last.seq);
             let came = self.understood(messages).await?;
             let (answer, taken) = oneshot::channel();
             self.hand(Task::Taken { after, came, answer }).await?;
             on_their_way.push_back(taken);
             after = through;
+        }
+    }
+
+    /// Waits for what comes next. It is asked for once, whatever else goes on: with a slow server
+    /// asking takes longer than the time between two purges, and would begin anew for ever.
+    async fn next(
+        &mut self,
+        incoming: &mut dyn Incoming,
+        on_their_way: &mut VecDeque<Taken>,
+        has_moved: &mut bool,
+    ) -> Result<Vec<Message>, Error> {
+        let mut next = incoming.next(BATCH, BATCH_BYTES);
+        loop {
+            tokio::select! {
+                taken = first(on_their_way) => {
+                    taken?;
+                    *has_moved = true;
+                }
+                messages = &mut next, if on_their_way.len() < ON_THEIR_WAY => {
+                    return messages.map_err(unavailable);
+                }
+                () = tokio::time::sleep_until(self.purge_at) => self.purge().await,
+            }
         }
     }
 

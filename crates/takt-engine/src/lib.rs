@@ -13,6 +13,7 @@
 mod ahead;
 mod clock;
 mod commands;
+mod conflicts;
 mod dead;
 mod engine;
 mod error;

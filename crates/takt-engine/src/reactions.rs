@@ -11,6 +11,7 @@ use takt_domain::{Aggregate, AlertId, BoardId, Event, EventId, Time, andon, boar
 use takt_ports::AppendError;
 
 use crate::commands::{self, Call, Command, on_line};
+use crate::conflicts::Conflicts;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::mailbox::{Draft, Mailbox, Task};
@@ -19,6 +20,8 @@ use crate::mailbox::{Draft, Mailbox, Task};
 const REACTOR: &str = "andon";
 /// How often mailboxes look at the clock.
 const TICK: Duration = Duration::from_secs(1);
+/// How long one look at what is due may take.
+const WAKE: Duration = Duration::from_secs(30);
 /// How many pending events one batch answers.
 const AT_ONCE: usize = 100;
 /// How many events one batch writes before the next begins; one intent may add as many once more,
@@ -105,14 +108,14 @@ async fn wake(mailbox: &mut Mailbox, command: Command) -> Result<(), Error> {
         actor: SmolStr::new_static("takt"),
         key: None,
         expected_version: None,
-        deadline: Duration::MAX,
+        deadline: WAKE,
     };
     commands::execute(mailbox, &call, &command).await.map(drop)
 }
 
 /// Answers the intents that are pending, in order, with the cursor in the same batch.
 pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
-    let mut most = MOST;
+    let (mut most, mut conflicts) = (MOST, Conflicts::default());
     loop {
         mailbox.settle().await?;
         let as_of = mailbox.as_of();
@@ -129,7 +132,10 @@ pub(crate) async fn answer(mailbox: &mut Mailbox) -> Result<(), Error> {
                 (mailbox.answered, mailbox.part) = (batch.through, batch.part);
                 mailbox.cursor_at = Some(Instant::now());
             }
-            Err(AppendError::Conflict { .. }) => mailbox.catch_up().await?,
+            Err(conflict @ AppendError::Conflict { .. }) => {
+                conflicts.met(&mailbox.stream, &conflict).await?;
+                mailbox.catch_up().await?;
+            }
             // Long texts fill a batch before its number of events does.
             Err(AppendError::TooLarge { .. }) if most > 1 => most = most.div_ceil(4),
             Err(other) => return Err(other.into()),

@@ -46,29 +46,44 @@ pub(crate) async fn run(engine: Engine, inbox: Arc<dyn Inbox>, token: Cancellati
     }
 }
 
-/// Keeps what is there now as dead letters; tells whether there was any.
+/// Keeps what is there now as dead letters; tells whether there was any
+/// and all of it could be kept.
 async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<bool, Error> {
     let shared = engine.shared();
-    let unavailable = |error: takt_ports::InboxError| Error::Unavailable(error.to_string());
     let strays = unknown(shared, inbox.tokens().await.map_err(unavailable)?);
     if strays.is_empty() {
         return Ok(false);
     }
     // A stream may have been made on another node a moment ago.
     shared.settled(shared.log.head().await?).await?;
+    let mut are_kept = true;
     for token in unknown(shared, strays) {
-        let (max, max_bytes) = AT_ONCE;
-        let messages = inbox.read(&token, 0, max, max_bytes).await.map_err(unavailable)?;
-        let Some(last) = messages.last().map(|message| message.seq) else { continue };
-        let stream = name_of(&token);
-        for message in messages {
-            let id = letter_id(inbox.creation(), message.seq);
-            let bytes = shared.text_of(&message.headers, &message.bytes).unwrap_or(message.bytes);
-            dead::keep(shared, &stream, id, &bytes, misfit(&stream)).await?;
+        // What one token's messages stop on is no reason for the others to wait.
+        if let Err(error) = bury(shared, inbox, &token).await {
+            tracing::warn!(%token, %error, "messages to an unknown stream could not be kept yet");
+            are_kept = false;
         }
-        inbox.purge(&token, last).await.map_err(unavailable)?;
     }
-    Ok(true)
+    Ok(are_kept)
+}
+
+/// Keeps the messages of one token as dead letters, and then takes them out of the inbox.
+async fn bury(shared: &Shared, inbox: &dyn Inbox, token: &str) -> Result<(), Error> {
+    let (max, max_bytes) = AT_ONCE;
+    let mut messages = inbox.read(token, 0, max, max_bytes).await.map_err(unavailable)?;
+    messages.retain(|message| message.subject.split('.').nth(2) == Some(token));
+    let Some(last) = messages.last().map(|message| message.seq) else { return Ok(()) };
+    let stream = name_of(token);
+    for message in messages {
+        let id = letter_id(inbox.creation(), message.seq);
+        let bytes = shared.text_of(&message.headers, &message.bytes).unwrap_or(message.bytes);
+        dead::keep(shared, &stream, id, &bytes, misfit(&stream, token)).await?;
+    }
+    inbox.purge(token, last).await.map_err(unavailable)
+}
+
+fn unavailable(error: takt_ports::InboxError) -> Error {
+    Error::Unavailable(error.to_string())
 }
 
 fn unknown(shared: &Shared, mut tokens: Vec<SmolStr>) -> Vec<SmolStr> {
@@ -78,15 +93,21 @@ fn unknown(shared: &Shared, mut tokens: Vec<SmolStr>) -> Vec<SmolStr> {
     tokens
 }
 
-fn misfit(stream: &StreamName) -> Misfit {
-    let remedy = if stream.as_str().starts_with('$') {
+fn misfit(stream: &StreamName, token: &str) -> Misfit {
+    let (mut reason, place) =
+        (format!("unknown stream: `{stream}` is not made"), "subject".to_owned());
+    let remedy = if token.contains(['*', '>']) {
+        reason = format!("unknown stream: `{token}` stands for no stream");
+        "publish it to `takt.in.` and the stream's name, where `=` and two hex digits stand for a \
+         byte that is no letter, digit, `-` or `_`"
+            .to_owned()
+    } else if stream.as_str().starts_with('$') {
         "publish under the name of a value stream; one that begins with `$` cannot be made"
             .to_owned()
     } else {
         format!("make it with `takt stream create {stream}`, then replay the letter")
     };
-    let reason = format!("unknown stream: `{stream}` is not made");
-    Misfit { reason, place: "subject".to_owned(), remedy }
+    Misfit { reason, place, remedy }
 }
 
 /// The stream that a token stands for; a token that is a hash names itself.

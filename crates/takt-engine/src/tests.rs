@@ -27,6 +27,7 @@ mod nodes;
 mod notices;
 mod random;
 mod rebuild;
+mod stuck;
 mod total;
 mod turns;
 mod unread;

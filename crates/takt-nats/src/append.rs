@@ -37,8 +37,6 @@ struct Answer {
 #[derive(Debug, Deserialize)]
 struct Refusal {
     #[serde(default)]
-    code: u64,
-    #[serde(default)]
     err_code: u64,
     #[serde(default)]
     description: String,
@@ -168,12 +166,13 @@ fn answer(message: &Message) -> Sent {
     };
     match said.error {
         None => Sent::Stored(said.seq),
-        // The server is there and has said no for want of room or memory, or because JetStream is
-        // off: nothing is stored. Anything else may stand behind an expectation.
-        Some(it) if it.code == 503 || [10023, 10047, 10077].contains(&it.err_code) => {
-            Sent::Refused(it.description)
+        // An expectation does not hold; an earlier copy of this very batch may be why.
+        Some(it) if [10071, 10164, 10201].contains(&it.err_code) => {
+            Sent::Ask(format!("{} ({})", it.description, it.err_code))
         }
-        Some(it) => Sent::Ask(format!("{} ({})", it.description, it.err_code)),
+        // Whatever else the server says no for, a limit, a setting or a want of room: nothing is
+        // stored, and deciding again would bring the same answer.
+        Some(it) => Sent::Refused(format!("{} ({})", it.description, it.err_code)),
     }
 }
 

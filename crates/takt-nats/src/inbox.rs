@@ -21,6 +21,10 @@ const ID: &str = "takt-inbox-id";
 const MOST_SUBJECTS: usize = 100_000;
 /// How much may wait in the inbox unless an operator says otherwise, in bytes.
 pub const MOST_INBOX_BYTES: i64 = 1024 * 1024 * 1024;
+/// The longest message with its headers, in bytes: what one request for messages can bring.
+const MOST_MESSAGE_BYTES: i32 = 4 * 1024 * 1024;
+/// How much is looked through at once for messages that no filter finds, in messages and bytes.
+const PAGE: (usize, usize) = (1000, 4 * 1024 * 1024);
 
 /// What services publish, on JetStream.
 #[derive(Clone, Debug)]
@@ -41,6 +45,7 @@ impl NatsInbox {
     ) -> Result<Self, OpenError> {
         let mut config = keeping(NAME, &["takt.in.>"], replicas);
         config.max_bytes = max_bytes;
+        config.max_message_size = MOST_MESSAGE_BYTES;
         // A message to `takt.in.shop` alone is kept as one to `takt.in.shop._`, so that one filter
         // finds all of a value stream: the server reads by two less than half as fast.
         config.subject_transform = Some(SubjectTransform {
@@ -84,6 +89,67 @@ impl NatsInbox {
         }
         Ok(())
     }
+
+    /// Messages whose own token is one that no filter can say, found among all that are there.
+    async fn found(
+        &self,
+        token: &str,
+        after: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Message>, InboxError> {
+        let stream = self.context.get_stream(NAME).await.map_err(|error| unavailable(&error))?;
+        let end = stream.cached_info().state.last_sequence;
+        let (context, filters) = (self.context.clone(), vec![]);
+        let mut reading = Reading { context, stream: NAME, filters, after };
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while reading.after < end {
+            let page = read(&reading, PAGE.0, PAGE.1).await;
+            let page = page.map_err(|reason| unavailable(&reason))?;
+            if page.is_empty() {
+                break;
+            }
+            for next in page {
+                let next = message(next)?;
+                reading.after = next.seq;
+                if token_of(&next.subject) != Some(token) {
+                    continue;
+                }
+                bytes += next.bytes.len();
+                if found.len() >= max || (bytes > max_bytes && !found.is_empty()) {
+                    return Ok(found);
+                }
+                found.push(next);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes such messages one by one.
+    async fn remove(&self, token: &str, through: u64) -> Result<(), InboxError> {
+        let stream = self.context.get_stream_no_info(NAME).await;
+        let stream = stream.map_err(|error| unavailable(&error))?;
+        let mut after = 0;
+        while after < through {
+            let found = self.found(token, after, PAGE.0, PAGE.1).await?;
+            for seq in found.iter().map(|message| message.seq).filter(|seq| *seq <= through) {
+                stream.delete_message(seq).await.map_err(|error| unavailable(&error))?;
+            }
+            after = found.last().map_or(through, |last| last.seq);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a filter with this token is for it alone. The server keeps what is published to the
+/// literal subject `takt.in.*.x`, and as a filter that token is for everybody's messages.
+fn is_plain(token: &str) -> bool {
+    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=~".contains(&byte);
+    !token.is_empty() && token.bytes().all(is_of_a_name)
+}
+
+fn token_of(subject: &str) -> Option<&str> {
+    subject.split('.').nth(2)
 }
 
 /// The subjects under one token.
@@ -118,7 +184,7 @@ impl Inbox for NatsInbox {
         {
             left -= 1;
             let (subject, _) = subject.map_err(|error| unavailable(&error))?;
-            tokens.extend(subject.split('.').nth(2).map(SmolStr::from));
+            tokens.extend(token_of(&subject).map(SmolStr::from));
         }
         Ok(tokens.into_iter().collect())
     }
@@ -135,12 +201,18 @@ impl Inbox for NatsInbox {
         max: usize,
         max_bytes: usize,
     ) -> Result<Vec<Message>, InboxError> {
+        if !is_plain(token) {
+            return self.found(token, after, max, max_bytes).await;
+        }
         let read = read(&self.reading(token, after), max, max_bytes).await;
         let read = read.map_err(|reason| unavailable(&reason))?;
         read.into_iter().map(message).collect()
     }
 
     async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
+        if !is_plain(token) {
+            return self.remove(token, through).await;
+        }
         let stream = self.context.get_stream_no_info(NAME).await;
         let stream = stream.map_err(|error| unavailable(&error))?;
         // The server keeps the sequence that is named.

@@ -158,10 +158,12 @@ async fn fetched(
     max_bytes: usize,
 ) -> Result<Vec<Message>, String> {
     let (mut read, mut bytes, mut gaps) = (Vec::new(), 0, Gaps::default());
+    let mut is_bounded = true;
     loop {
         let wanted = (max - read.len()).min(MOST_MESSAGES);
-        let fetch = consumer.fetch().max_messages(wanted).max_bytes(MOST_BYTES).messages();
-        let mut fetch = fetch.await.map_err(|error| error.to_string())?;
+        let fetch = consumer.fetch().max_messages(if is_bounded { wanted } else { 1 });
+        let fetch = if is_bounded { fetch.max_bytes(MOST_BYTES) } else { fetch };
+        let mut fetch = fetch.messages().await.map_err(|error| error.to_string())?;
         let before = read.len();
         loop {
             let next = timeout(PATIENCE, fetch.next());
@@ -179,8 +181,11 @@ async fn fetched(
                 return Ok(read);
             }
         }
-        if read.len() == before {
+        let has_brought = read.len() > before;
+        if !has_brought && !is_bounded {
             return Err("the server has messages and sent none".to_owned());
         }
+        // One message that is longer than a request may bring is asked for alone.
+        is_bounded = has_brought;
     }
 }

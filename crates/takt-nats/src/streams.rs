@@ -59,7 +59,7 @@ pub(crate) async fn made_or_checked(
     Err(OpenError::Differs { stream: wanted.name, differences })
 }
 
-fn is_missing(kind: &GetStreamErrorKind) -> bool {
+pub(crate) fn is_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error)
         if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
@@ -80,9 +80,14 @@ async fn made(context: &Context, wanted: &Config) -> Result<Stream, OpenError> {
 fn unavailable(wanted: &Config, error: &dyn std::error::Error) -> OpenError {
     let reason = error.to_string();
     let remedy = if reason.contains("resources") || reason.contains("storage") {
+        let less = if wanted.subjects.iter().any(|it| it == "takt.in.>") {
+            "; `--nats-inbox-mib` asks for less"
+        } else {
+            ""
+        };
         format!(
             "give JetStream room for it (`max_file` of the server, `max_store` of the account): \
-             it asks for {} bytes",
+             it asks for {} bytes{less}",
             wanted.max_bytes
         )
     } else {

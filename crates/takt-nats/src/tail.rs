@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{Context, Message};
 use async_trait::async_trait;
 use takt_ports::{Entry, LogError, Tail};
@@ -14,9 +15,12 @@ use crate::entry::entry;
 use crate::get::unavailable;
 use crate::log::{ID, STREAM, Shared};
 use crate::reading::{Following, Reading};
+use crate::streams::is_missing;
 
 /// After so long without an entry the log itself is asked whether there should have been one.
 const WATCH: Duration = Duration::from_secs(5);
+/// How long a server that knows no such stream may still be starting.
+const SURE: Duration = Duration::from_secs(2);
 /// How much one answer holds, in bytes, as far as entries allow.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// A consumer that has brought so many entries in a row that this node had appended itself is
@@ -71,7 +75,16 @@ impl NatsTail {
     /// Asks the stream whether it is the one that was opened and has what was read; returns its end.
     async fn check(&self) -> Result<u64, LogError> {
         let damaged = |seq, reason: String| LogError::Damaged { seq, reason: reason.into() };
-        let stream = self.context.get_stream(STREAM).await.map_err(|error| unavailable(&error))?;
+        let stream = match self.stream().await? {
+            Some(stream) => stream,
+            None => {
+                let reason = format!(
+                    "the stream `{STREAM}` is gone; stop every node and restore it from a backup, \
+                     or start on a server of its own"
+                );
+                return Err(damaged(1, reason));
+            }
+        };
         let info = stream.cached_info();
         let id = info.config.metadata.get(ID).and_then(|id| id.parse().ok());
         let end = info.state.last_sequence;
@@ -85,6 +98,21 @@ impl NatsTail {
             return Err(damaged(end + 1, reason));
         }
         Ok(end)
+    }
+
+    /// The stream; none when the server says twice that there is none, as one that is just starting
+    /// may not know of it yet.
+    async fn stream(&self) -> Result<Option<Stream>, LogError> {
+        let mut is_sure = false;
+        loop {
+            match self.context.get_stream(STREAM).await {
+                Ok(stream) => return Ok(Some(stream)),
+                Err(error) if !is_missing(&error.kind()) => return Err(unavailable(&error)),
+                Err(_) if is_sure => return Ok(None),
+                Err(_) => tokio::time::sleep(SURE).await,
+            }
+            is_sure = true;
+        }
     }
 
     /// The entry of a message, if it is the next one; those that came before it by another way are

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,6 +25,10 @@ struct Kept {
     purged: Vec<(SmolStr, u64)>,
     /// Why it cannot be read now, if it cannot.
     down: bool,
+    /// The token whose messages cannot be read.
+    broken: Option<SmolStr>,
+    /// How long it takes before a follower has its first messages.
+    slow: Duration,
 }
 
 impl Default for MemoryInbox {
@@ -54,6 +59,16 @@ impl MemoryInbox {
         self.last.send_modify(|_| {});
     }
 
+    /// From now on messages under this token cannot be read.
+    pub fn set_broken(&self, token: &str) {
+        self.kept().broken = Some(token.to_smolstr());
+    }
+
+    /// From now on it takes so long before a follower has its first messages.
+    pub fn set_slow(&self, slow: Duration) {
+        self.kept().slow = slow;
+    }
+
     /// How many messages are kept.
     pub fn kept_messages(&self) -> usize {
         self.kept().messages.len()
@@ -81,7 +96,7 @@ impl Kept {
         max: usize,
         max_bytes: usize,
     ) -> Result<Vec<Message>, InboxError> {
-        if self.down {
+        if self.down || self.broken.as_deref() == Some(token) {
             return Err(InboxError { reason: "it is cut off".into() });
         }
         let newer = self.messages.iter().filter(|message| message.seq > after);
@@ -107,7 +122,7 @@ impl Inbox for MemoryInbox {
 
     fn follow(&self, stream: &StreamName, after: u64) -> Box<dyn Incoming> {
         let (inbox, last) = (self.clone(), self.last.subscribe());
-        Box::new(MemoryIncoming { inbox, last, token: stream_token(stream), after })
+        Box::new(MemoryIncoming { inbox, last, token: stream_token(stream), after, is_open: false })
     }
 
     async fn tokens(&self) -> Result<Vec<SmolStr>, InboxError> {
@@ -146,11 +161,17 @@ struct MemoryIncoming {
     last: watch::Receiver<u64>,
     token: String,
     after: u64,
+    is_open: bool,
 }
 
 #[async_trait]
 impl Incoming for MemoryIncoming {
     async fn next(&mut self, max: usize, max_bytes: usize) -> Result<Vec<Message>, InboxError> {
+        if !self.is_open {
+            let slow = self.inbox.kept().slow;
+            tokio::time::sleep(slow).await;
+            self.is_open = true;
+        }
         loop {
             self.last.mark_unchanged();
             let read = self.inbox.kept().read(&self.token, self.after, max.max(1), max_bytes)?;
