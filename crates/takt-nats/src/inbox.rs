@@ -102,26 +102,26 @@ impl NatsInbox {
         let end = stream.cached_info().state.last_sequence;
         let (context, filters) = (self.context.clone(), vec![]);
         let mut reading = Reading { context, stream: NAME, filters, after };
-        let (mut found, mut bytes) = (Vec::new(), 0);
+        let (mut found, mut bytes) = (Vec::<Message>::new(), 0);
         while reading.after < end {
             let page = read(&reading, PAGE.0, PAGE.1).await;
             let page = page.map_err(|reason| unavailable(&reason))?;
             if page.is_empty() {
                 break;
             }
-            for next in page {
-                let next = message(next)?;
-                reading.after = next.seq;
-                if token_of(&next.subject) != Some(token) {
-                    continue;
-                }
-                bytes += next.bytes.len();
-                if found.len() >= max || (bytes > max_bytes && !found.is_empty()) {
-                    return Ok(found);
-                }
-                found.push(next);
+            let page: Vec<Message> = page.into_iter().map(message).collect::<Result<_, _>>()?;
+            reading.after = page.last().map_or(end, |message| message.seq);
+            found.extend(page.into_iter().filter(|it| token_of(&it.subject) == Some(token)));
+            if found.len() >= max {
+                break;
             }
         }
+        let fitting = found.iter().take(max).take_while(|message| {
+            bytes += message.bytes.len();
+            bytes <= max_bytes
+        });
+        let fitting = fitting.count();
+        found.truncate(fitting.max(1));
         Ok(found)
     }
 

@@ -6,6 +6,7 @@ use takt_ports::{
     Append, AppendError, Entry, Inbox, InboxError, Incoming, Lease, LeaseError, LogError, Message,
     Notifier, Subject,
 };
+use takt_projections::World;
 use takt_testkit::{MemoryInbox, MemoryLease, MemoryNotifier};
 use tokio::sync::Barrier;
 
@@ -253,12 +254,12 @@ async fn streams_whose_notices_cannot_be_asked_for_hold_no_other_up() {
     assert!(log.failures.load(Ordering::SeqCst) >= 30);
     log.refuse(None);
     engine.andon(&"bad00".into(), call(), pull("b")).await.unwrap();
+    let looked_at = |world: &World, name: &String| {
+        let stream = StreamName::new(name.as_str());
+        world.streams[&stream].notices.tally.through.is_some()
+    };
     until("the others are asked for again", async || {
-        engine.shared().read(|world| {
-            bad.iter().all(|name| {
-                world.streams[&StreamName::new(name.as_str())].notices.tally.through.is_some()
-            })
-        })
+        engine.shared().read(|world| bad.iter().all(|name| looked_at(world, name)))
     })
     .await;
 }
