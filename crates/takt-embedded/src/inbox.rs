@@ -306,7 +306,8 @@ fn read(files: &Files, seq: u64) -> io::Result<Option<Message>> {
     if bytes.len() as u64 != head.length || crc32fast::hash(&bytes) != head.crc {
         return Err(damaged("its bytes have changed"));
     }
-    Ok(Some(Message { seq, subject: head.subject, headers: head.headers, bytes, at: head.at }))
+    let Head { subject, headers, at, .. } = head;
+    Ok(Some(Message { seq, subject, headers, bytes, at, unreadable: None }))
 }
 
 fn now() -> Time {

@@ -41,6 +41,18 @@ impl Misfit {
     }
 }
 
+/// Why nothing can be made of a message whose headers do not read.
+pub(crate) fn unreadable(message: &takt_ports::Message) -> Option<Misfit> {
+    let reason = message.unreadable.as_ref()?;
+    Some(Misfit {
+        reason: format!("headers do not read: {reason}"),
+        place: "headers".to_owned(),
+        remedy: "give each header a name of printable ASCII and a value of UTF-8 on one line, and \
+                 publish it again"
+            .to_owned(),
+    })
+}
+
 /// Understands bytes as a fact; told the time, so that facts from the future are found.
 pub type Parse = fn(&[u8], Time) -> Result<Fact, Misfit>;
 

@@ -161,7 +161,7 @@ impl Intake {
 
 fn understand(shared: &Shared, inbox: uuid::Uuid, message: Message) -> Came {
     let (seq, letter) = (message.seq, Some(letter_id(inbox, message.seq)));
-    let came = match shared.text_of(&message.headers, &message.bytes) {
+    let came = match shared.text_of(&message) {
         Ok(text) => Came::of(shared, text),
         Err(misfit) => Came::misfit(message.bytes, misfit),
     };

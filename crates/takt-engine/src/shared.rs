@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
 use takt_domain::{Recorded, StreamName};
-use takt_ports::{DeadLetters, EventLog, Outbox, ReadStore};
+use takt_ports::{DeadLetters, EventLog, Message, Outbox, ReadStore};
 use takt_projections::{AlertRecord, World};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::engine::{Health, Nodes, Outlet, Parts};
 use crate::error::Error;
-use crate::facts::{Misfit, Parse, Published, TextOf};
+use crate::facts::{Misfit, Parse, Published, TextOf, unreadable};
 use crate::fold::{Folded, Trail};
 use crate::leases::Leases;
 use crate::mailbox::Task;
@@ -120,12 +120,11 @@ impl Shared {
     }
 
     /// A message of the inbox as one text.
-    pub(crate) fn text_of(
-        &self,
-        headers: &[(SmolStr, SmolStr)],
-        bytes: &Bytes,
-    ) -> Result<Bytes, Misfit> {
-        (self.text_of)(headers, bytes)
+    pub(crate) fn text_of(&self, message: &Message) -> Result<Bytes, Misfit> {
+        match unreadable(message) {
+            Some(misfit) => Err(misfit),
+            None => (self.text_of)(&message.headers, &message.bytes),
+        }
     }
 
     /// Waits until the read side has come to a sequence, or tells that it never will.

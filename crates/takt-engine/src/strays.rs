@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dead;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::facts::Misfit;
+use crate::facts::{Misfit, unreadable};
 use crate::intake::letter_id;
 use crate::shared::Shared;
 
@@ -76,8 +76,9 @@ async fn bury(shared: &Shared, inbox: &dyn Inbox, token: &str) -> Result<(), Err
     let stream = name_of(token);
     for message in messages {
         let id = letter_id(inbox.creation(), message.seq);
-        let bytes = shared.text_of(&message.headers, &message.bytes).unwrap_or(message.bytes);
-        dead::keep(shared, &stream, id, &bytes, misfit(&stream, token)).await?;
+        let misfit = unreadable(&message).unwrap_or_else(|| misfit(&stream, token));
+        let bytes = shared.text_of(&message).unwrap_or(message.bytes);
+        dead::keep(shared, &stream, id, &bytes, misfit).await?;
     }
     inbox.purge(token, last).await.map_err(unavailable)
 }

@@ -1,5 +1,6 @@
 //! The connection to the nats-server: made once, kept up, and honest about its state.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, context::ContextBuilder};
@@ -27,6 +28,8 @@ pub enum Link {
     Up,
     /// It is not, and what is known of why; it is tried again and again.
     Down(String),
+    /// The client has ended for good, and why; only a new connection helps.
+    Ended(String),
 }
 
 /// Why there is no connection.
@@ -75,8 +78,9 @@ impl Connection {
         let servers = shown(&settings.servers);
         let addresses = addresses(&settings.servers)?;
         let (tell, link) = watch::channel(Link::Up);
+        let tell = Arc::new(Tell { link: tell, name: name.to_owned() });
         let options = options(settings).await?.name(name).event_callback(move |event| {
-            let tell = tell.clone();
+            let tell = Arc::clone(&tell);
             async move { heard(&tell, &event) }
         });
         let client = options.connect(addresses).await.map_err(|error| {
@@ -111,17 +115,23 @@ impl Connection {
         self.link.clone()
     }
 
+    /// Whether its client has ended for good.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(*self.link.borrow(), Link::Ended(_))
+    }
+
     /// Waits for a connection that is away, but not for long: what is not sent then is known not to
     /// be stored, and does not come late when the server is back.
     pub(crate) async fn up(&self) -> Result<(), String> {
         let mut link = self.link.clone();
-        let up = timeout(AWAY, link.wait_for(|link| *link == Link::Up)).await;
-        if matches!(up, Ok(Ok(_))) {
+        let settled = |link: &Link| !matches!(link, Link::Down(_));
+        let up = timeout(AWAY, link.wait_for(settled)).await;
+        if matches!(up, Ok(Ok(link)) if *link == Link::Up) {
             return Ok(());
         }
         match &*self.link.borrow() {
             Link::Up => Err("the nats-server comes and goes".to_owned()),
-            Link::Down(reason) => Err(reason.clone()),
+            Link::Down(reason) | Link::Ended(reason) => Err(reason.clone()),
         }
     }
 
@@ -221,19 +231,38 @@ async fn options(settings: &Settings) -> Result<ConnectOptions, ConnectError> {
     Ok(options)
 }
 
-fn heard(tell: &watch::Sender<Link>, event: &Event) {
+/// Tells how the connection is; it is dropped with the client's task, whatever ends that.
+struct Tell {
+    link: watch::Sender<Link>,
+    name: String,
+}
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let reason = format!("the client of the connection `{}` has ended", self.name);
+        self.link.send_replace(Link::Ended(reason));
+    }
+}
+
+fn heard(tell: &Tell, event: &Event) {
+    let connection = tell.name.as_str();
     match event {
         Event::Connected => {
-            if tell.send_replace(Link::Up) != Link::Up {
-                tracing::info!("the nats-server is reached again");
+            if tell.link.send_replace(Link::Up) != Link::Up {
+                tracing::info!(connection, "the nats-server is reached again");
             }
         }
-        Event::Disconnected | Event::Closed => {
+        Event::Disconnected => {
             let reason = "the nats-server is not reached".to_owned();
-            if tell.send_replace(Link::Down(reason)) == Link::Up {
-                tracing::warn!("the nats-server is not reached; it is tried again and again");
+            if tell.link.send_replace(Link::Down(reason)) == Link::Up {
+                tracing::warn!(
+                    connection,
+                    "the nats-server is not reached; it is tried again and again"
+                );
             }
         }
+        // What ends the client is told as it ends.
+        Event::Closed => {}
         Event::ServerError(error) => tracing::warn!(%error, "the nats-server refused something"),
         Event::ClientError(error) => tracing::debug!(%error, "the nats-server is not reached yet"),
         Event::SlowConsumer(subscription) => {

@@ -1,6 +1,6 @@
 //! The inbox on the stream `TAKT_IN`: what services publish to `takt.in.<stream>.>`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use async_nats::jetstream::stream::SubjectTransform;
 use async_nats::jetstream::{self, Context};
@@ -11,8 +11,11 @@ use takt_ports::{Inbox, InboxError, Incoming, Message, stream_token};
 use tokio_stream::StreamExt as _;
 use uuid::Uuid;
 
+use crate::apart::Apart;
+use crate::careful;
 use crate::error::{Difference, OpenError};
 use crate::reading::{Following, Reading, read};
+use crate::settings::Settings;
 use crate::streams::{keeping, made_or_checked};
 
 const NAME: &str = "TAKT_IN";
@@ -26,11 +29,15 @@ const MOST_MESSAGE_BYTES: i32 = 4 * 1024 * 1024;
 /// How much is looked through at once for messages that no filter finds, in messages and bytes.
 const PAGE: (usize, usize) = (1000, 4 * 1024 * 1024);
 
+/// How many messages are read with care at once, and how many bytes.
+const CAREFUL: (usize, usize) = (200, 4 * 1024 * 1024);
+
 /// What services publish, on JetStream.
 #[derive(Clone, Debug)]
 pub struct NatsInbox {
     context: Context,
     creation: Uuid,
+    apart: Apart,
 }
 
 impl NatsInbox {
@@ -63,11 +70,54 @@ impl NatsInbox {
                 must_be: "a UUID made with the stream".to_owned(),
             }],
         })?;
-        Ok(Self { context, creation })
+        Ok(Self { context, creation, apart: Apart::shared() })
     }
 
-    fn reading(&self, token: &str, after: u64) -> Reading {
-        Reading { context: self.context.clone(), stream: NAME, filters: vec![filter(token)], after }
+    /// Reads by a connection of its own, so that a message that ends it ends nothing else.
+    #[must_use]
+    pub fn apart(self, settings: &Settings, name: &str) -> Self {
+        Self { apart: self.apart.under(settings, name), ..self }
+    }
+
+    async fn reading(&self, token: &str, after: u64) -> Result<Reading, InboxError> {
+        let context = self.apart.context(&self.context).await.map_err(|it| unavailable(&it))?;
+        Ok(Reading { context, stream: NAME, filters: vec![filter(token)], after })
+    }
+
+    /// What comes next where it could not be read twice; none where nothing was in the way.
+    async fn careful(
+        &self,
+        token: &str,
+        after: u64,
+        (max, max_bytes): (usize, usize),
+    ) -> Result<Vec<Message>, InboxError> {
+        if !self.apart.is_hard(token, after) {
+            return Ok(vec![]);
+        }
+        let most = (max.clamp(1, CAREFUL.0), max_bytes.clamp(1, CAREFUL.1));
+        let client = self.context.client();
+        let read = careful::read(&client, NAME, &filter(token), after, most).await;
+        let read = read.map_err(|reason| unavailable(&reason))?;
+        self.apart.passed(token);
+        if let Some(odd) = read.iter().find(|message| message.unreadable.is_some()) {
+            let reason = odd.unreadable.as_deref().unwrap_or_default();
+            tracing::warn!(seq = odd.seq, reason, "a message's headers do not read");
+        }
+        Ok(read)
+    }
+
+    /// Reads what is there as the client does, until its connection is lost.
+    async fn plain(
+        &self,
+        reading: &Reading,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<jetstream::Message>, String> {
+        let read = read(reading, max, max_bytes);
+        match self.apart.connection().await? {
+            Some(connection) => connection.unless_lost(read).await?,
+            None => read.await,
+        }
     }
 
     /// Asks whether the stream is still the one that was opened, and still holds what was read.
@@ -168,8 +218,8 @@ impl Inbox for NatsInbox {
     }
 
     fn follow(&self, stream: &StreamName, after: u64) -> Box<dyn Incoming> {
-        let reading = self.reading(&stream_token(stream), after);
-        Box::new(NatsIncoming { inbox: self.clone(), reading, following: None, kept: None })
+        let (inbox, token) = (self.clone(), stream_token(stream));
+        Box::new(NatsIncoming { inbox, token, after, following: None, ready: VecDeque::new() })
     }
 
     async fn tokens(&self) -> Result<Vec<SmolStr>, InboxError> {
@@ -204,9 +254,16 @@ impl Inbox for NatsInbox {
         if !is_plain(token) {
             return self.found(token, after, max, max_bytes).await;
         }
-        let read = read(&self.reading(token, after), max, max_bytes).await;
-        let read = read.map_err(|reason| unavailable(&reason))?;
-        read.into_iter().map(message).collect()
+        let careful = self.careful(token, after, (max, max_bytes)).await?;
+        if !careful.is_empty() {
+            return Ok(careful);
+        }
+        let reading = self.reading(token, after).await?;
+        let read = self.plain(&reading, max, max_bytes).await.map_err(|reason| {
+            self.apart.failed(token, after);
+            unavailable(&reason)
+        });
+        read?.into_iter().map(message).collect()
     }
 
     async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
@@ -223,28 +280,30 @@ impl Inbox for NatsInbox {
 
 struct NatsIncoming {
     inbox: NatsInbox,
-    reading: Reading,
+    token: String,
+    /// The last message that was returned.
+    after: u64,
     following: Option<Following>,
-    /// Taken from the server, but too long for the batch before.
-    kept: Option<Message>,
+    /// Taken from the server, and not returned yet.
+    ready: VecDeque<Message>,
 }
 
 #[async_trait]
 impl Incoming for NatsIncoming {
     async fn next(&mut self, max: usize, max_bytes: usize) -> Result<Vec<Message>, InboxError> {
-        if self.kept.is_none() {
+        if self.ready.is_empty() {
             // Nothing is awaited after it is kept, so that it is not lost with the future.
-            self.kept = Some(self.one().await?);
+            self.ready = self.some().await?;
         }
         let (mut messages, mut bytes) = (Vec::new(), 0);
         while messages.len() < max.max(1) {
             let Some(message) = self.here().await else { break };
             bytes += message.bytes.len();
             if bytes > max_bytes && !messages.is_empty() {
-                self.kept = Some(message);
+                self.ready.push_front(message);
                 break;
             }
-            self.reading.after = message.seq;
+            self.after = message.seq;
             messages.push(message);
         }
         Ok(messages)
@@ -252,34 +311,47 @@ impl Incoming for NatsIncoming {
 }
 
 impl NatsIncoming {
-    async fn one(&mut self) -> Result<Message, InboxError> {
+    async fn some(&mut self) -> Result<VecDeque<Message>, InboxError> {
         if self.following.is_none() {
-            self.inbox.check(self.reading.after).await?;
-            let opened = Following::open(&self.reading).await;
-            self.following = Some(opened.map_err(|reason| unavailable(&reason))?);
+            self.inbox.check(self.after).await?;
+            let careful = self.inbox.careful(&self.token, self.after, CAREFUL).await?;
+            if !careful.is_empty() {
+                return Ok(careful.into());
+            }
+            let reading = self.inbox.reading(&self.token, self.after).await?;
+            match Following::open(&reading).await {
+                Ok(opened) => self.following = Some(opened),
+                Err(reason) => return Err(self.failed(&reason)),
+            }
         }
         let next = match &mut self.following {
             Some(following) => following.next().await,
             None => Err("it was not opened".to_owned()),
         };
-        let next = next.map_err(|reason| unavailable(&reason)).and_then(message);
-        if next.is_err() {
-            self.following = None;
+        let next = next.and_then(|next| message(next).map_err(|error| error.reason.to_string()));
+        match next {
+            Ok(message) => Ok(VecDeque::from([message])),
+            Err(reason) => Err(self.failed(&reason)),
         }
-        next
+    }
+
+    fn failed(&mut self, reason: &str) -> InboxError {
+        self.following = None;
+        self.inbox.apart.failed(&self.token, self.after);
+        unavailable(reason)
     }
 
     /// What has come already; never waits, so that nothing is lost with a future that is dropped.
     async fn here(&mut self) -> Option<Message> {
-        if let Some(kept) = self.kept.take() {
-            return Some(kept);
+        if let Some(ready) = self.ready.pop_front() {
+            return Some(ready);
         }
         match self.following.as_mut()?.next_here().await {
             Ok(next) => next.and_then(|next| message(next).ok()),
             Err(reason) => {
                 // It is followed anew from the last message that was returned.
                 tracing::debug!(%reason, "the inbox is followed anew");
-                self.following = None;
+                self.failed(&reason);
                 None
             }
         }
@@ -307,5 +379,6 @@ fn message(message: jetstream::Message) -> Result<Message, InboxError> {
         headers,
         bytes: message.message.payload,
         at: Time::from_micros(i64::try_from(at).unwrap_or(i64::MAX)),
+        unreadable: None,
     })
 }

@@ -1,7 +1,9 @@
 //! The ports on NATS JetStream, for many nodes.
 
+mod apart;
 mod append;
 mod blobs;
+mod careful;
 mod connection;
 mod dead_letters;
 mod entry;

@@ -20,6 +20,8 @@ pub struct Message {
     pub bytes: Bytes,
     /// When the inbox stored it.
     pub at: Time,
+    /// Why its headers do not read; it has none then, and is no fact.
+    pub unreadable: Option<SmolStr>,
 }
 
 /// Why the inbox cannot be read.

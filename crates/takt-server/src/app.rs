@@ -123,7 +123,7 @@ impl App {
     /// Serves until `shutdown` completes, then finishes what was begun and saves.
     ///
     /// # Errors
-    /// When the port cannot be served.
+    /// When the port cannot be served, or the client of the nats-server has ended for good.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -139,18 +139,30 @@ impl App {
         let closing = Closing::after(stopping.clone());
         let names = Names { bound: listener.local_addr()?, hosts };
         let router = router(&services, names, Routes::new(health), closing.clone())?;
+        let link = services.link.clone();
         let stop = async {
-            shutdown.await;
+            let ended = tokio::select! {
+                () = shutdown => None,
+                reason = health::ended(link) => Some(reason),
+            };
             stopping.cancel();
+            ended
         };
-        tokio::join!(port::serve(listener, router, closing), stop);
+        let ((), ended) = tokio::join!(port::serve(listener, router, closing), stop);
         stopped.cancel();
         services.tasks.close();
         if timeout(LAST_WORDS, services.tasks.wait()).await.is_err() {
             tracing::warn!(left = services.tasks.len(), "some tasks did not end with the port");
         }
-        services.engine.shutdown().await;
-        Ok(())
+        let Some(reason) = ended else {
+            services.engine.shutdown().await;
+            return Ok(());
+        };
+        // What is acknowledged is in the log; nothing more can be said to it.
+        if timeout(LAST_WORDS, services.engine.shutdown()).await.is_err() {
+            tracing::warn!("projections were not saved; the next start folds what they lack");
+        }
+        anyhow::bail!("{reason}: nothing can be read or written any more; start takt again")
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) async fn jetstream(
     let dead = NatsDeadLetters::open(context.clone(), replicas).await?;
     let outbox = NatsOutbox::open(context.clone(), replicas).await?;
     let inbox = NatsInbox::open(context.clone(), replicas, settings.inbox_bytes).await?;
+    let inbox = inbox.apart(settings, &format!("takt {id} inbox"));
     let lease = NatsLease::open(context, id, LEASE_TTL, replicas).await?;
     let relay = NatsRelay::new(connection.client());
     let (lease, inbox, relay) = (Arc::new(lease), Arc::new(inbox), Arc::new(relay));

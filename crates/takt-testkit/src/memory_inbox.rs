@@ -47,7 +47,8 @@ impl MemoryInbox {
             seq = *last;
             let subject = format!("takt.in.{token}.test").into();
             let (headers, at) = (vec![], Time::EPOCH);
-            let message = Message { seq, subject, headers, bytes: bytes.into(), at };
+            let bytes = bytes.into();
+            let message = Message { seq, subject, headers, bytes, at, unreadable: None };
             self.kept().messages.push(message);
         });
         seq

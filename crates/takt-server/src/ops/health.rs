@@ -13,7 +13,8 @@ pub(crate) fn unready(services: &Services) -> Option<String> {
     if services.stopping.is_cancelled() {
         return Some("the server is stopping".to_owned());
     }
-    if let Some(Link::Down(reason)) = services.link.as_ref().map(|link| link.borrow().clone()) {
+    let link = services.link.as_ref().map(|link| link.borrow().clone());
+    if let Some(Link::Down(reason) | Link::Ended(reason)) = link {
         return Some(reason);
     }
     services.engine.health().reason()
@@ -54,6 +55,20 @@ async fn relinked(link: &mut Option<watch::Receiver<Link>>) {
     };
     if !changed {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until the client of the nats-server has ended for good, and tells why; for ever where there
+/// is none.
+pub(crate) async fn ended(link: Option<watch::Receiver<Link>>) -> String {
+    let Some(mut link) = link else { return std::future::pending().await };
+    loop {
+        if let Link::Ended(reason) = &*link.borrow_and_update() {
+            return reason.clone();
+        }
+        if link.changed().await.is_err() {
+            return "the client of the nats-server has ended".to_owned();
+        }
     }
 }
 
