@@ -150,8 +150,7 @@ impl NatsInbox {
     ) -> Result<Vec<Message>, InboxError> {
         let stream = self.context.get_stream(NAME).await.map_err(|error| unavailable(&error))?;
         let end = stream.cached_info().state.last_sequence;
-        let (context, filters) = (self.context.clone(), vec![]);
-        let mut reading = Reading { context, stream: NAME, filters, after };
+        let mut reading = Reading { filters: vec![], ..self.reading(token, after).await? };
         let (mut found, mut bytes) = (Vec::<Message>::new(), 0);
         while reading.after < end {
             let page = read(&reading, PAGE.0, PAGE.1).await;
