@@ -127,7 +127,7 @@ fn a_node_whose_own_client_ends_stops_so_that_it_is_started_again() {
     until(
         "the end of the node",
         || {
-            publish(&nats, &[("takt.node.publish.shop", ODD[3].0, String::new())]);
+            publish(&nats, &[("takt.node.publish.shop.call", ODD[3].0, String::new())]);
             server.said().contains("start takt again")
         },
         |is_said| *is_said,
