@@ -10,7 +10,7 @@ use takt_events::DecodeError;
 use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
 use takt_projections::World;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::engine::Health;
 use crate::save;
@@ -66,13 +66,15 @@ type Batch = Vec<(Entry, Arc<Recorded>)>;
 /// fold. The next entries are on their way while those before them are decoded.
 struct ReadAhead {
     batches: mpsc::Receiver<Result<Batch, LogError>>,
-    task: JoinHandle<()>,
+    /// Ended with whoever folds.
+    task: JoinSet<()>,
 }
 
 impl ReadAhead {
     fn of(log: &Arc<dyn EventLog>, from: u64, head: u64, decoded: fn(Vec<Entry>) -> Batch) -> Self {
         let (sender, batches) = mpsc::channel(1);
-        let task = tokio::spawn(send_batches(Arc::clone(log), (from, head), decoded, sender));
+        let mut task = JoinSet::new();
+        task.spawn(send_batches(Arc::clone(log), (from, head), decoded, sender));
         Self { batches, task }
     }
 
@@ -80,7 +82,10 @@ impl ReadAhead {
     async fn next(&mut self) -> Result<Option<Batch>, LogError> {
         match self.batches.recv().await {
             Some(batch) => batch.map(Some),
-            None => (&mut self.task).await.map(|()| None).map_err(ended),
+            None => match self.task.join_next().await {
+                Some(Err(error)) => Err(ended(error)),
+                Some(Ok(())) | None => Ok(None),
+            },
         }
     }
 }
@@ -92,11 +97,14 @@ async fn send_batches(
     decoded: fn(Vec<Entry>) -> Batch,
     sender: mpsc::Sender<Result<Batch, LogError>>,
 ) {
-    let mut next = Some(read(&log, from, head));
-    while let Some(reading) = next {
-        let entries = reading.await.map_err(ended).flatten();
+    let mut reads = JoinSet::new();
+    reads.spawn(read(Arc::clone(&log), from, head));
+    while let Some(entries) = reads.join_next().await {
+        let entries = entries.map_err(ended).and_then(|entries| entries);
         let last = entries.as_ref().ok().and_then(|entries| entries.last());
-        next = last.map(|last| read(&log, last.seq + 1, head));
+        if let Some(last) = last {
+            reads.spawn(read(Arc::clone(&log), last.seq + 1, head));
+        }
         let batch = entries.map(decoded);
         let is_end = batch.as_ref().is_ok_and(Vec::is_empty);
         if is_end || sender.send(batch).await.is_err() {
@@ -105,16 +113,13 @@ async fn send_batches(
     }
 }
 
-/// Reads the next entries up to `head`, on a task of its own.
-fn read(log: &Arc<dyn EventLog>, from: u64, head: u64) -> JoinHandle<Result<Vec<Entry>, LogError>> {
-    let log = Arc::clone(log);
-    tokio::spawn(async move {
-        let Some(left) = (head + 1).checked_sub(from).filter(|left| *left > 0) else {
-            return Ok(vec![]);
-        };
-        let left = usize::try_from(left).unwrap_or(AHEAD);
-        log.read(from, left.min(AHEAD)).await
-    })
+/// Reads the next entries up to `head`.
+async fn read(log: Arc<dyn EventLog>, from: u64, head: u64) -> Result<Vec<Entry>, LogError> {
+    let Some(left) = (head + 1).checked_sub(from).filter(|left| *left > 0) else {
+        return Ok(vec![]);
+    };
+    let left = usize::try_from(left).unwrap_or(AHEAD);
+    log.read(from, left.min(AHEAD)).await
 }
 
 fn ended(error: tokio::task::JoinError) -> LogError {
