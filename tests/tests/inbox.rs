@@ -7,10 +7,12 @@
     reason = "a test's helpers fail the test by panicking"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use takt_domain::EventId;
 use takt_tests::inbox::{Publisher, message, until};
 use takt_tests::nats::Nats;
 use takt_tests::{Server, shared_data};
@@ -45,6 +47,28 @@ impl House {
     fn dead(&self) -> Vec<Value> {
         let letters = self.server.json(&["dead", "list", "--limit", "200"]);
         letters.as_array().unwrap().clone()
+    }
+
+    /// The names of the examples that have pulled an alert or joined it, in order.
+    fn behind(&self, alert: &Value, folder: &Path) -> Vec<String> {
+        let named = examples(folder).into_iter().map(|(name, event)| {
+            let source = event["context"]["source"].as_str().unwrap();
+            (EventId::derive(source, &name, 0).to_string(), name)
+        });
+        let names: BTreeMap<String, String> = named.collect();
+        let log = self.server.ok(&["events", "read", "-o", "jsonl"]);
+        let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let is_cause = |event: &Value| {
+            let kind = event["type"].as_str().unwrap();
+            let is_step = kind.starts_with("dev.takt.andon.pulled")
+                || kind.starts_with("dev.takt.andon.joined");
+            is_step && event["data"]["alert"] == alert["alert"]
+        };
+        let causes = events.filter(is_cause);
+        let mut behind: Vec<String> =
+            causes.map(|it| names[it["causationid"].as_str().unwrap()].clone()).collect();
+        behind.sort();
+        behind
     }
 
     /// Waits until everything that was published before is taken in: this, published last, is
@@ -94,17 +118,24 @@ fn every_example_of_the_cdevents_project_is_recorded_once_and_pulls_what_the_rul
         assert_eq!(house.facts().len(), 92 + marks, "after publishing {mark}");
         assert_eq!(house.dead(), Vec::<Value>::new());
     }
-    // Both versions tell of the same runs, so the files of one join the alert of the other: a suite
-    // run (testsuiterun_finished.json), a pipeline run (pipelinerun_finished.json), a service that
-    // was rolled back (service_rolledback.json) and an incident (incident_detected.json and
-    // incident_reported.json).
+    // Both versions tell of the same runs, so the files of one join the alert of the other.
     let alerts = house.server.json(&["andon", "list"]);
-    let alerts = alerts.as_array().unwrap();
-    let stops: Vec<&Value> = alerts.iter().filter(|alert| alert["effect"] == "stop").collect();
-    let mut kinds: Vec<&str> =
-        stops.iter().map(|alert| alert["cause_kind"].as_str().unwrap()).collect();
-    kinds.sort_unstable();
-    assert_eq!(stops.len(), 4, "{kinds:?} {alerts:#?}");
+    let stops = alerts.as_array().unwrap().iter().filter(|alert| alert["effect"] == "stop");
+    let mut found: Vec<(&str, Vec<String>)> = stops
+        .map(|alert| (alert["cause_kind"].as_str().unwrap(), house.behind(alert, &folder)))
+        .collect();
+    found.sort();
+    let of = |names: &[&str]| -> Vec<String> {
+        let versions = ["v0.4.1", "v0.5.1"].into_iter();
+        versions.flat_map(|it| names.iter().map(move |name| format!("{it}/{name}.json"))).collect()
+    };
+    let expected = [
+        ("incident", of(&["incident_detected", "incident_reported"])),
+        ("pipeline", of(&["pipelinerun_finished", "taskrun_finished"])),
+        ("rollback", of(&["service_rolledback"])),
+        ("test", of(&["testsuiterun_finished"])),
+    ];
+    assert_eq!(found, expected, "{alerts:#}");
 }
 
 #[test]
