@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod browser;
 pub mod compose;
+pub mod crash;
 pub mod devtools;
 pub mod docker;
 pub mod http;

@@ -142,6 +142,21 @@ impl Nats {
     }
 }
 
+/// Tries until it is answered: after a restart the client needs a moment.
+///
+/// # Panics
+/// When it is not answered in time.
+pub async fn in_the_end<T, E: std::fmt::Debug>(ask: impl AsyncFn() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < deadline, "no answer: {error:?}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 impl Drop for Nats {
     fn drop(&mut self) {
         self.end();

@@ -9,10 +9,11 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use takt_tests::crash::{Writers, in_folders};
 use takt_tests::server::steady_address;
-use takt_tests::{Random, Script, Server, binary, summary};
+use takt_tests::{Random, Server, summary};
 
 /// After so many rounds a folder has seen enough, and a new one is taken.
 const ROUNDS_A_FOLDER: u64 = 20;
@@ -78,33 +79,23 @@ fn rounds_on_one_folder(rounds: u64, random: &mut Random, found: &mut Found) {
     let data = tempfile::tempdir().unwrap();
     let address = steady_address();
     let mut server = Server::start_on(data.path(), &address);
-    server.ok(&["stream", "create", "shop"]);
-    for (column, kind) in [("Todo", "queue"), ("Doing", "active"), ("Done", "done")] {
-        server.ok(&["column", "set", column, "--kind", kind]);
-    }
-    let takt = binary::takt().to_str().unwrap();
-    let mut writers = Script::start("crash.py", &[&address, takt]);
-    let mut checked = String::new();
+    let mut writers = Writers::start(&[&server], None);
     for round in 0..rounds {
-        let _ = writers.line_that_starts("acked");
-        let moment = Instant::now() + Duration::from_micros(random.below(400_000));
-        let _ = writers.hear_until(moment);
+        writers.write_for_a_moment(random);
         server.kill();
         sabotage(data.path(), random, found);
         server = Server::start_on(data.path(), &address);
         found.restarts.push(server.ready_in);
         found.moved_aside += u64::from(server.said().contains("moved aside"));
-        writers.tell(if round + 1 == rounds { "done" } else { "check" });
-        checked = writers.line_that_starts("checked");
+        writers.check(round + 1 == rounds);
         let projection = server.takt(&["projection", "verify", "-o", "json"]);
         assert_eq!(projection.code, 0, "round {round}: {projection:?}\n{}", server.said());
         let log = server.takt(&["log", "verify", "-o", "json"]);
         assert_eq!(log.code, 0, "round {round}: {log:?}\n{}", server.said());
     }
-    let _ = writers.last_line();
-    let numbers: Vec<u64> = checked.split(' ').filter_map(|word| word.parse().ok()).collect();
-    found.events += numbers[0];
-    found.acknowledged += numbers[1];
+    let [events, acknowledged] = writers.end();
+    found.events += events;
+    found.acknowledged += acknowledged;
 }
 
 #[test]
@@ -112,12 +103,7 @@ fn nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed_under_load(
     let rounds = takt_tests::number("TAKT_CRASH_ROUNDS", 10);
     let mut random = Random::said("the crash rounds");
     let mut found = Found::default();
-    let mut left = rounds;
-    while left > 0 {
-        let now = left.min(ROUNDS_A_FOLDER);
-        rounds_on_one_folder(now, &mut random, &mut found);
-        left -= now;
-    }
+    in_folders(rounds, ROUNDS_A_FOLDER, |now| rounds_on_one_folder(now, &mut random, &mut found));
     assert!(found.acknowledged > rounds, "there was no load: {}", found.acknowledged);
     let Found { restarts, acknowledged, events, flipped, moved_aside, torn } = found;
     let measured = format!(

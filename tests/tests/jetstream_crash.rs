@@ -8,12 +8,13 @@
 )]
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use takt_tests::crash::{Writers, in_folders};
 use takt_tests::inbox::until;
 use takt_tests::nats::Nats;
 use takt_tests::server::steady_address;
-use takt_tests::{Random, Script, Server, binary, summary};
+use takt_tests::{Random, Server, summary};
 
 /// After so many rounds the folders have seen enough, and new ones are taken.
 const ROUNDS_A_FOLDER: u64 = 10;
@@ -86,32 +87,22 @@ impl House {
 fn rounds_on_one_folder(rounds: u64, random: &mut Random, found: &mut Found) {
     let data = tempfile::tempdir().unwrap();
     let mut house = House::open(data.path());
-    house.nodes[0].ok(&["stream", "create", "shop"]);
-    for (column, kind) in [("Todo", "queue"), ("Doing", "active"), ("Done", "done")] {
-        house.nodes[0].ok(&["column", "set", column, "--kind", kind]);
-    }
-    let addresses: Vec<String> = house.nodes.iter().map(Server::address).collect();
-    let takt = binary::takt().to_str().unwrap();
-    let mut writers = Script::start("crash.py", &[&addresses.join(","), takt, &house.nats.url()]);
-    let mut checked = String::new();
+    let nodes: Vec<&Server> = house.nodes.iter().collect();
+    let mut writers = Writers::start(&nodes, Some(&house.nats.url()));
     for round in 0..rounds {
-        let _ = writers.line_that_starts("acked");
-        let moment = Instant::now() + Duration::from_micros(random.below(400_000));
-        let _ = writers.hear_until(moment);
+        writers.write_for_a_moment(random);
         house.kill(random, found);
-        writers.tell(if round + 1 == rounds { "done" } else { "check" });
-        checked = writers.line_that_starts("checked");
+        writers.check(round + 1 == rounds);
         house.agree(round);
         let log = house.nodes[1].takt(&["log", "verify", "-o", "json"]);
         assert_eq!(log.code, 0, "round {round}: {log:?}");
         if round + 1 < rounds {
-            writers.tell("go");
+            writers.go_on();
         }
     }
-    let _ = writers.last_line();
-    let numbers: Vec<u64> = checked.split(' ').filter_map(|word| word.parse().ok()).collect();
-    found.events += numbers[0];
-    found.acknowledged += numbers[1];
+    let [events, acknowledged] = writers.end();
+    found.events += events;
+    found.acknowledged += acknowledged;
 }
 
 #[test]
@@ -119,12 +110,7 @@ fn nothing_acknowledged_is_lost_or_doubled_when_nodes_and_nats_are_killed_under_
     let rounds = takt_tests::number("TAKT_CRASH_ROUNDS", 10);
     let mut random = Random::said("the crash rounds on NATS");
     let mut found = Found::default();
-    let mut left = rounds;
-    while left > 0 {
-        let now = left.min(ROUNDS_A_FOLDER);
-        rounds_on_one_folder(now, &mut random, &mut found);
-        left -= now;
-    }
+    in_folders(rounds, ROUNDS_A_FOLDER, |now| rounds_on_one_folder(now, &mut random, &mut found));
     assert!(found.acknowledged > rounds, "there was no load: {}", found.acknowledged);
     let Found { restarts, acknowledged, events, nodes_killed, nats_killed } = found;
     let measured = format!(

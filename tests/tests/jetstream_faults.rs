@@ -15,6 +15,7 @@ use takt_ports::{
     Append, AppendError, Condition, Entry, EventLog, LogError, NewEntry, Subject, Tail, verify_log,
 };
 use takt_testkit::{board, entry};
+use takt_tests::nats::in_the_end;
 use takt_tests::{Nats, Proxy};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -51,18 +52,6 @@ async fn until_head(log: &NatsLog, seq: u64) {
     // While the server is away nobody knows.
     while log.head().await.unwrap_or(0) < seq {
         assert!(Instant::now() < deadline, "the log never came to {seq}");
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Tries until it is answered: after a restart the client needs a moment.
-async fn in_the_end<T, E: std::fmt::Debug>(ask: impl AsyncFn() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => assert!(Instant::now() < deadline, "no answer: {error:?}"),
-        }
         tokio::task::yield_now().await;
     }
 }

@@ -23,6 +23,7 @@ use takt_testkit::{
     lease_contract, leases_between_nodes_contract, letter, out_message, outbox_contract,
 };
 use takt_tests::Nats;
+use takt_tests::nats::in_the_end;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -38,18 +39,6 @@ async fn context(nats: &Nats) -> Context {
 async fn without(context: &Context, stream: &str) {
     // There is none before the first.
     let _ = context.delete_stream(stream).await;
-}
-
-/// Tries until it is answered: after a restart the client needs a moment.
-async fn in_the_end<T, E: std::fmt::Debug>(ask: impl AsyncFn() -> Result<T, E>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => assert!(Instant::now() < deadline, "no answer: {error:?}"),
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 struct Service(Context);

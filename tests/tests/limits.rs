@@ -64,9 +64,9 @@ fn an_import_into_limits_adds_one_alert_for_each_column_over_its_limit() {
         .map(|(kind, column)| (kind.to_owned(), column.to_owned()));
     assert_eq!(pulls(&server), told);
     assert_eq!(joins(&server), 0);
-    let head = server.json(&["projection", "status"])["head"].clone();
+    let events = server.ok(&["events", "read", "-o", "jsonl"]);
     assert_eq!(server.json(&import)["recorded"], 0);
-    assert_eq!(server.json(&["projection", "status"])["head"], head);
+    assert_eq!(server.ok(&["events", "read", "-o", "jsonl"]), events);
     let mut server = server;
     server.kill_and_restart();
     assert_eq!(pulls(&server), told, "a restart has told again");

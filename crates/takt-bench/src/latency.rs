@@ -233,6 +233,44 @@ async fn raw_jetstream(
     options: &LatencyOptions,
 ) -> anyhow::Result<Sample> {
     let mut followed = jetstream.followed().await?;
+    let send = |bytes| {
+        let jetstream = Arc::clone(jetstream);
+        async move { jetstream.publish(bytes).await }
+    };
+    let next = async || {
+        let message = followed.next().await.context("the consumer has ended")??;
+        Ok(vec![message.message.payload])
+    };
+    paced(options, send, next).await
+}
+
+/// The same rate with nothing but the log: an append of one entry until its tail gives it.
+async fn raw(folder: &Path, options: &LatencyOptions) -> anyhow::Result<Sample> {
+    let log = Arc::new(dataset::open(folder)?);
+    let mut tail = log.tail(1);
+    let send = |bytes: Bytes| {
+        let log = Arc::clone(&log);
+        async move {
+            let id = EventId::derive("bench", &format!("{:?}", bytes.last_chunk::<8>()), 0);
+            let entry = NewEntry { subject: dataset::board(), id, bytes };
+            log.append(Append { conditions: vec![], entries: vec![entry] }).await?;
+            Ok(())
+        }
+    };
+    let next = async || {
+        let entries = tail.next(dataset::BATCH).await?;
+        Ok(entries.into_iter().map(|entry| entry.bytes).collect())
+    };
+    paced(options, send, next).await
+}
+
+/// Sends at the rate that is asked for, and takes the time until each payload comes back; dropping
+/// what `next` gives loses nothing.
+async fn paced<F: Future<Output = anyhow::Result<()>> + Send + 'static>(
+    options: &LatencyOptions,
+    send: impl Fn(Bytes) -> F,
+    mut next: impl AsyncFnMut() -> anyhow::Result<Vec<Bytes>>,
+) -> anyhow::Result<Sample> {
     let mut turns = pace(options);
     let (mut tasks, mut intended, mut sample) = (JoinSet::new(), Vec::new(), Sample::default());
     let total = options.rate * (options.seconds + 1);
@@ -242,14 +280,12 @@ async fn raw_jetstream(
             Some(at) = turns.recv() => {
                 let bytes = numbered(intended.len() as u64);
                 intended.push(at);
-                let jetstream = Arc::clone(jetstream);
-                tasks.spawn(async move { jetstream.publish(bytes).await });
+                tasks.spawn(send(bytes));
             }
-            message = followed.next() => {
+            came = next() => for bytes in came? {
                 seen += 1;
-                let bytes = message.context("the consumer has ended")??.message.payload;
                 arrived(&bytes, &intended, options, &mut sample)?;
-            }
+            },
         }
     }
     Ok(sample)
@@ -274,35 +310,6 @@ fn arrived(
         sample.add(at.elapsed());
     }
     Ok(())
-}
-
-/// The same rate with nothing but the log: an append of one entry until its tail gives it.
-async fn raw(folder: &Path, options: &LatencyOptions) -> anyhow::Result<Sample> {
-    let log = Arc::new(dataset::open(folder)?);
-    let mut tail = log.tail(1);
-    let mut turns = pace(options);
-    let (mut tasks, mut intended, mut sample) = (JoinSet::new(), Vec::new(), Sample::default());
-    let total = options.rate * (options.seconds + 1);
-    let mut seen = 0;
-    while seen < total {
-        tokio::select! {
-            Some(at) = turns.recv() => {
-                let bytes = numbered(intended.len() as u64);
-                intended.push(at);
-                let id = EventId::derive("bench", &intended.len().to_string(), 0);
-                let entry = NewEntry { subject: dataset::board(), id, bytes };
-                let log = Arc::clone(&log);
-                tasks.spawn(async move {
-                    log.append(Append { conditions: vec![], entries: vec![entry] }).await
-                });
-            }
-            entries = tail.next(dataset::BATCH) => for entry in entries? {
-                seen += 1;
-                arrived(&entry.bytes, &intended, options, &mut sample)?;
-            }
-        }
-    }
-    Ok(sample)
 }
 
 fn report(

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use takt_domain::system::ReactorAdvanced;
 use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, Span, StreamName, system};
-use takt_ports::{Append, AppendError, Condition, NewEntry, OutMessage, Outbox, Subject, Telling};
+use takt_ports::{
+    Append, AppendError, Condition, NewEntry, OutMessage, Outbox, Subject, Telling, stream_token,
+};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -101,7 +103,7 @@ impl Outlet {
                     let Some(changed) = changed else {
                         return Err(Error::Unavailable("the engine has stopped".to_owned()));
                     };
-                    self.tell_all(changed, false).await?;
+                    self.tell_live(changed).await?;
                 }
                 () = is_due => {}
             }
@@ -136,14 +138,14 @@ impl Outlet {
 
     /// Reads what has not been told from the log, where it is more than what comes live.
     async fn catch_up(&mut self) -> Result<(), Error> {
-        let mut cursor_at = Instant::now();
+        let (token, mut cursor_at) = (stream_token(&self.stream), Instant::now());
         while self.told < *self.shared.seen.borrow() {
             let entries = self.shared.log.read(self.told + 1, BATCH).await?;
-            if entries.is_empty() {
-                return Ok(());
-            }
-            let recorded = entries.iter().map(fold::decode).map(|(one, _)| Arc::new(one));
-            self.tell_all(recorded.collect(), true).await?;
+            let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(()) };
+            // What other streams have recorded is not even understood.
+            let own = entries.iter().filter(|entry| entry.subject.is_under(&token));
+            let recorded = own.map(fold::decode).map(|(one, _)| Arc::new(one));
+            self.tell(&recorded.collect::<Vec<_>>(), last).await?;
             if cursor_at.elapsed() >= CURSOR_EVERY {
                 self.write_cursor().await?;
                 cursor_at = Instant::now();
@@ -152,22 +154,21 @@ impl Outlet {
         Ok(())
     }
 
-    async fn tell_all(&mut self, recorded: Vec<Arc<Recorded>>, is_read: bool) -> Result<(), Error> {
-        let mut messages: Vec<OutMessage> = vec![];
-        let mut next = self.told;
-        for one in recorded {
-            if one.seq <= next {
-                continue;
-            }
-            // What did not come live is read from the log first.
-            if one.seq != next + 1 && !is_read {
-                break;
-            }
-            next = one.seq;
-            if one.stream == self.stream && !one.meta.historical && !one.aggregate.is_system() {
-                messages.extend(self.messages(&one));
-            }
-        }
+    /// Tells of what has come live, as far as nothing is missing; the rest is read from the log.
+    async fn tell_live(&mut self, changed: Vec<Arc<Recorded>>) -> Result<(), Error> {
+        let new = changed.into_iter().skip_while(|one| one.seq <= self.told);
+        let following = (self.told + 1..).zip(new).take_while(|(seq, one)| one.seq == *seq);
+        let following: Vec<_> = following.map(|(_, one)| one).collect();
+        let last = following.last().map_or(self.told, |one| one.seq);
+        self.tell(&following, last).await
+    }
+
+    /// Tells of events, which are all of this stream up to a sequence that it had not told of.
+    async fn tell(&mut self, recorded: &[Arc<Recorded>], through: u64) -> Result<(), Error> {
+        let told = recorded.iter().filter(|one| {
+            one.stream == self.stream && !one.meta.historical && !one.aggregate.is_system()
+        });
+        let messages: Vec<OutMessage> = told.flat_map(|one| self.messages(one)).collect();
         for some in messages.chunks(AT_ONCE) {
             let sent = self.outbox.send(some.to_vec()).await;
             sent.map_err(|error| Error::Unavailable(error.to_string()))?;
@@ -175,7 +176,7 @@ impl Outlet {
         if let Some(last) = messages.last() {
             self.sent = last.seq.max(self.sent);
         }
-        self.told = next;
+        self.told = through;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 use takt_domain::StreamName;
-use takt_ports::{Inbox, stream_token};
+use takt_ports::{Inbox, stream_token, unescaped};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead;
@@ -46,8 +46,7 @@ pub(crate) async fn run(engine: Engine, inbox: Arc<dyn Inbox>, token: Cancellati
     }
 }
 
-/// Keeps what is there now as dead letters; tells whether there was any
-/// and all of it could be kept.
+/// Keeps what is there now as dead letters; tells whether there was any and all of it could be kept.
 async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<bool, Error> {
     let shared = engine.shared();
     let strays = unknown(shared, inbox.tokens().await.map_err(unavailable)?);
@@ -113,23 +112,7 @@ fn misfit(stream: &StreamName, token: &str) -> Misfit {
 
 /// The stream that a token stands for; a token that is a hash names itself.
 fn name_of(token: &str) -> StreamName {
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte {
-            Some(byte) if *first == b'=' => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            Some(_) | None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    let name = String::from_utf8(bytes).ok().and_then(|text| StreamName::parse(&text).ok());
+    let name = unescaped(token, '=').and_then(|text| StreamName::parse(&text).ok());
     name.unwrap_or_else(|| StreamName::new(token))
 }
 

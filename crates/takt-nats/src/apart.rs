@@ -62,22 +62,22 @@ impl Apart {
     }
 
     /// Notes that reading failed after a sequence.
-    pub(crate) fn failed(&self, token: &str, after: u64) {
+    pub(crate) fn failed(&self, filter: &str, after: u64) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, count) = failures.entry(token.to_owned()).or_default();
+        let (at, count) = failures.entry(filter.to_owned()).or_default();
         *count = if *at == after { count.saturating_add(1) } else { 1 };
         *at = after;
     }
 
     /// Whether what comes after a sequence is to be read with care.
-    pub(crate) fn is_hard(&self, token: &str, after: u64) -> bool {
+    pub(crate) fn is_hard(&self, filter: &str, after: u64) -> bool {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.get(token).is_some_and(|&(at, count)| at == after && count >= ENOUGH)
+        failures.get(filter).is_some_and(|&(at, count)| at == after && count >= ENOUGH)
     }
 
     /// Forgets the failures, since what was in the way is read.
-    pub(crate) fn passed(&self, token: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(token);
+    pub(crate) fn passed(&self, filter: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(filter);
     }
 }
 

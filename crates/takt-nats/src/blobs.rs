@@ -39,11 +39,7 @@ impl NatsBlobs {
         config.allow_rollup = true;
         made_or_checked(&context, config).await?;
         let store = context.get_object_store(BUCKET).await;
-        let store = store.map_err(|error| OpenError::Unavailable {
-            stream: NAME.to_owned(),
-            reason: error.to_string(),
-            remedy: "look whether JetStream runs there".to_owned(),
-        })?;
+        let store = store.map_err(|error| OpenError::unavailable(NAME, &error))?;
         Ok(Self { store, putting: Mutex::default() })
     }
 

@@ -42,7 +42,7 @@ const PAGE: usize = 32 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct NatsDeadLetters {
     context: Context,
-    stream: Stream<()>,
+    stream: Stream,
 }
 
 impl NatsDeadLetters {
@@ -53,13 +53,7 @@ impl NatsDeadLetters {
     pub async fn open(context: Context, replicas: usize) -> Result<Self, OpenError> {
         let mut config = keeping(NAME, &["takt.dead.>"], replicas);
         config.max_messages_per_subject = 1;
-        made_or_checked(&context, config).await?;
-        let stream = context.get_stream_no_info(NAME).await;
-        let stream = stream.map_err(|error| OpenError::Unavailable {
-            stream: NAME.to_owned(),
-            reason: error.to_string(),
-            remedy: "look whether JetStream runs there".to_owned(),
-        })?;
+        let stream = made_or_checked(&context, config).await?;
         Ok(Self { context, stream })
     }
 

@@ -38,19 +38,8 @@ pub(crate) fn entry(
         reason: format!("its header `{name}` is missing or does not read").into(),
     };
     let id = header(ID).and_then(|id| id.parse().ok()).ok_or_else(|| damaged(ID))?;
-    let prev = header(PREV).and_then(hash).ok_or_else(|| damaged(PREV))?;
+    let prev = header(PREV).and_then(|prev| prev.parse().ok()).ok_or_else(|| damaged(PREV))?;
     Ok(Entry { seq, subject: Subject::from_log(subject), id: EventId(id), prev, bytes })
-}
-
-fn hash(text: &str) -> Option<Hash> {
-    let mut hash = Hash::default();
-    if text.len() != 2 * hash.0.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in hash.0.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(hash)
 }
 
 #[cfg(test)]

@@ -47,6 +47,17 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// A stream that is there and could not be opened.
+    pub(crate) fn unavailable(stream: &str, error: &dyn std::error::Error) -> Self {
+        Self::Unavailable {
+            stream: stream.to_owned(),
+            reason: error.to_string(),
+            remedy: "look whether JetStream runs there".to_owned(),
+        }
+    }
+}
+
 fn listed(differences: &[Difference]) -> String {
     differences.iter().map(Difference::to_string).collect::<Vec<_>>().join(", ")
 }

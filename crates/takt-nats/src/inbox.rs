@@ -13,13 +13,15 @@ use uuid::Uuid;
 
 use crate::apart::Apart;
 use crate::careful;
-use crate::error::{Difference, OpenError};
+use crate::error::OpenError;
 use crate::reading::{Following, Reading, read};
 use crate::settings::Settings;
-use crate::streams::{keeping, made_or_checked};
+use crate::streams::{keeping, made_or_checked, made_with};
 
 const NAME: &str = "TAKT_IN";
 const ID: &str = "takt-inbox-id";
+/// Everything that is published.
+const ALL: &str = "takt.in.>";
 /// How many subjects are listed at most: as many as the server tells at once.
 const MOST_SUBJECTS: usize = 100_000;
 /// How much may wait in the inbox unless an operator says otherwise, in bytes.
@@ -28,7 +30,6 @@ pub const MOST_INBOX_BYTES: i64 = 1024 * 1024 * 1024;
 const MOST_MESSAGE_BYTES: i32 = 4 * 1024 * 1024;
 /// How much is looked through at once for messages that no filter finds, in messages and bytes.
 const PAGE: (usize, usize) = (1000, 4 * 1024 * 1024);
-
 /// How many messages are read with care at once, and how many bytes.
 const CAREFUL: (usize, usize) = (200, 4 * 1024 * 1024);
 
@@ -50,7 +51,7 @@ impl NatsInbox {
         replicas: usize,
         max_bytes: i64,
     ) -> Result<Self, OpenError> {
-        let mut config = keeping(NAME, &["takt.in.>"], replicas);
+        let mut config = keeping(NAME, &[ALL], replicas);
         config.max_bytes = max_bytes;
         config.max_message_size = MOST_MESSAGE_BYTES;
         // A message to `takt.in.shop` alone is kept as one to `takt.in.shop._`, so that one filter
@@ -61,15 +62,7 @@ impl NatsInbox {
         });
         config.metadata.insert(ID.to_owned(), Uuid::new_v4().to_string());
         let stream = made_or_checked(&context, config).await?;
-        let id = stream.cached_info().config.metadata.get(ID).cloned().unwrap_or_default();
-        let creation = id.parse().map_err(|_| OpenError::Differs {
-            stream: NAME.to_owned(),
-            differences: vec![Difference {
-                setting: format!("metadata.{ID}"),
-                is: id.chars().take(80).collect(),
-                must_be: "a UUID made with the stream".to_owned(),
-            }],
-        })?;
+        let creation = made_with(&stream, ID, "a UUID made with the stream")?;
         Ok(Self { context, creation, apart: Apart::shared() })
     }
 
@@ -79,26 +72,25 @@ impl NatsInbox {
         Self { apart: self.apart.under(settings, name), ..self }
     }
 
-    async fn reading(&self, token: &str, after: u64) -> Result<Reading, InboxError> {
+    async fn reading(&self, filter: String, after: u64) -> Result<Reading, InboxError> {
         let context = self.apart.context(&self.context).await.map_err(|it| unavailable(&it))?;
-        Ok(Reading { context, stream: NAME, filters: vec![filter(token)], after })
+        Ok(Reading { context, stream: NAME, filters: vec![filter], after })
     }
 
     /// What comes next where it could not be read twice; none where nothing was in the way.
     async fn careful(
         &self,
-        token: &str,
+        filter: &str,
         after: u64,
         (max, max_bytes): (usize, usize),
     ) -> Result<Vec<Message>, InboxError> {
-        if !self.apart.is_hard(token, after) {
+        if !self.apart.is_hard(filter, after) {
             return Ok(vec![]);
         }
         let most = (max.clamp(1, CAREFUL.0), max_bytes.clamp(1, CAREFUL.1));
-        let client = self.context.client();
-        let read = careful::read(&client, NAME, &filter(token), after, most).await;
+        let read = careful::read(&self.context.client(), NAME, filter, after, most).await;
         let read = read.map_err(|reason| unavailable(&reason))?;
-        self.apart.passed(token);
+        self.apart.passed(filter);
         if let Some(odd) = read.iter().find(|message| message.unreadable.is_some()) {
             let reason = odd.unreadable.as_deref().unwrap_or_default();
             tracing::warn!(seq = odd.seq, reason, "a message's headers do not read");
@@ -106,18 +98,29 @@ impl NatsInbox {
         Ok(read)
     }
 
-    /// Reads what is there as the client does, until its connection is lost.
-    async fn plain(
+    /// What is there under a filter: as the client reads it until its connection is lost, and with
+    /// care where that has failed.
+    async fn page(
         &self,
-        reading: &Reading,
-        max: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<jetstream::Message>, String> {
-        let read = read(reading, max, max_bytes);
-        match self.apart.connection().await? {
-            Some(connection) => connection.unless_lost(read).await?,
-            None => read.await,
+        filter: &str,
+        after: u64,
+        most: (usize, usize),
+    ) -> Result<Vec<Message>, InboxError> {
+        let careful = self.careful(filter, after, most).await?;
+        if !careful.is_empty() {
+            return Ok(careful);
         }
+        let reading = self.reading(filter.to_owned(), after).await?;
+        let read = read(&reading, most.0, most.1);
+        let read = match self.apart.connection().await.map_err(|it| unavailable(&it))? {
+            Some(connection) => connection.unless_lost(read).await.flatten(),
+            None => read.await,
+        };
+        let read = read.map_err(|reason| {
+            self.apart.failed(filter, after);
+            unavailable(&reason)
+        })?;
+        read.into_iter().map(message).collect()
     }
 
     /// Asks whether the stream is still the one that was opened, and still holds what was read.
@@ -150,16 +153,11 @@ impl NatsInbox {
     ) -> Result<Vec<Message>, InboxError> {
         let stream = self.context.get_stream(NAME).await.map_err(|error| unavailable(&error))?;
         let end = stream.cached_info().state.last_sequence;
-        let mut reading = Reading { filters: vec![], ..self.reading(token, after).await? };
-        let (mut found, mut bytes) = (Vec::<Message>::new(), 0);
-        while reading.after < end {
-            let page = read(&reading, PAGE.0, PAGE.1).await;
-            let page = page.map_err(|reason| unavailable(&reason))?;
-            if page.is_empty() {
-                break;
-            }
-            let page: Vec<Message> = page.into_iter().map(message).collect::<Result<_, _>>()?;
-            reading.after = page.last().map_or(end, |message| message.seq);
+        let (mut found, mut bytes, mut at) = (Vec::<Message>::new(), 0, after);
+        while at < end {
+            let page = self.page(ALL, at, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            at = last.seq;
             found.extend(page.into_iter().filter(|it| token_of(&it.subject) == Some(token)));
             if found.len() >= max {
                 break;
@@ -217,14 +215,14 @@ impl Inbox for NatsInbox {
     }
 
     fn follow(&self, stream: &StreamName, after: u64) -> Box<dyn Incoming> {
-        let (inbox, token) = (self.clone(), stream_token(stream));
-        Box::new(NatsIncoming { inbox, token, after, following: None, ready: VecDeque::new() })
+        let (inbox, filter) = (self.clone(), filter(&stream_token(stream)));
+        Box::new(NatsIncoming { inbox, filter, after, following: None, ready: VecDeque::new() })
     }
 
     async fn tokens(&self) -> Result<Vec<SmolStr>, InboxError> {
         let stream = self.context.get_stream_no_info(NAME).await;
         let stream = stream.map_err(|error| unavailable(&error))?;
-        let subjects = stream.info_builder().subjects("takt.in.>").fetch().await;
+        let subjects = stream.info_builder().subjects(ALL).fetch().await;
         let mut subjects = subjects.map_err(|error| unavailable(&error))?;
         let mut tokens = BTreeSet::new();
         let mut left = MOST_SUBJECTS;
@@ -253,16 +251,7 @@ impl Inbox for NatsInbox {
         if !is_plain(token) {
             return self.found(token, after, max, max_bytes).await;
         }
-        let careful = self.careful(token, after, (max, max_bytes)).await?;
-        if !careful.is_empty() {
-            return Ok(careful);
-        }
-        let reading = self.reading(token, after).await?;
-        let read = self.plain(&reading, max, max_bytes).await.map_err(|reason| {
-            self.apart.failed(token, after);
-            unavailable(&reason)
-        });
-        read?.into_iter().map(message).collect()
+        self.page(&filter(token), after, (max, max_bytes)).await
     }
 
     async fn purge(&self, token: &str, through: u64) -> Result<(), InboxError> {
@@ -279,7 +268,7 @@ impl Inbox for NatsInbox {
 
 struct NatsIncoming {
     inbox: NatsInbox,
-    token: String,
+    filter: String,
     /// The last message that was returned.
     after: u64,
     following: Option<Following>,
@@ -313,11 +302,11 @@ impl NatsIncoming {
     async fn some(&mut self) -> Result<VecDeque<Message>, InboxError> {
         if self.following.is_none() {
             self.inbox.check(self.after).await?;
-            let careful = self.inbox.careful(&self.token, self.after, CAREFUL).await?;
+            let careful = self.inbox.careful(&self.filter, self.after, CAREFUL).await?;
             if !careful.is_empty() {
                 return Ok(careful.into());
             }
-            let reading = self.inbox.reading(&self.token, self.after).await?;
+            let reading = self.inbox.reading(self.filter.clone(), self.after).await?;
             match Following::open(&reading).await {
                 Ok(opened) => self.following = Some(opened),
                 Err(reason) => return Err(self.failed(&reason)),
@@ -336,7 +325,7 @@ impl NatsIncoming {
 
     fn failed(&mut self, reason: &str) -> InboxError {
         self.following = None;
-        self.inbox.apart.failed(&self.token, self.after);
+        self.inbox.apart.failed(&self.filter, self.after);
         unavailable(reason)
     }
 
@@ -345,8 +334,10 @@ impl NatsIncoming {
         if let Some(ready) = self.ready.pop_front() {
             return Some(ready);
         }
-        match self.following.as_mut()?.next_here().await {
-            Ok(next) => next.and_then(|next| message(next).ok()),
+        let next = self.following.as_mut()?.next_here().await;
+        let read = |next| message(next).map_err(|error| error.reason.to_string());
+        match next.and_then(|next| next.map(read).transpose()) {
+            Ok(next) => next,
             Err(reason) => {
                 // It is followed anew from the last message that was returned.
                 tracing::debug!(%reason, "the inbox is followed anew");

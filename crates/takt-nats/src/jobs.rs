@@ -15,8 +15,7 @@ use async_nats::jetstream::{AckKind, Context, Message};
 use async_trait::async_trait;
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
-use takt_domain::StreamName;
-use takt_ports::{Job, JobError, JobQueue, stream_token};
+use takt_ports::{Job, JobError, JobQueue, token};
 use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 
@@ -42,7 +41,7 @@ const TRIES: usize = 5;
 #[derive(Clone, Debug)]
 pub struct NatsJobQueue {
     context: Context,
-    stream: Stream<()>,
+    stream: Stream,
 }
 
 /// How an attempt stands.
@@ -109,10 +108,6 @@ impl Receipt {
     }
 }
 
-fn token(text: &str) -> String {
-    stream_token(&StreamName::from(text))
-}
-
 fn subject(queue: &str, id: &str) -> String {
     format!("takt.jobs.{}.{}", token(queue), token(id))
 }
@@ -138,13 +133,7 @@ impl NatsJobQueue {
         let mut config = keeping(NAME, &["takt.jobs.>"], replicas);
         config.retention = RetentionPolicy::WorkQueue;
         config.max_messages_per_subject = 1;
-        made_or_checked(&context, config).await?;
-        let stream = context.get_stream_no_info(NAME).await;
-        let stream = stream.map_err(|error| OpenError::Unavailable {
-            stream: NAME.to_owned(),
-            reason: error.to_string(),
-            remedy: "look whether JetStream runs there".to_owned(),
-        })?;
+        let stream = made_or_checked(&context, config).await?;
         Ok(Self { context, stream })
     }
 

@@ -6,14 +6,13 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Entry, Operation, Store, UpdateErrorKind};
 use async_trait::async_trait;
 use smol_str::SmolStr;
-use takt_ports::{Lease, LeaseError};
+use takt_ports::{Lease, LeaseError, escaped, unescaped};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::error::OpenError;
 use crate::reading::{Reading, read};
 use crate::streams::{keeping, made_or_checked};
-use crate::text::{key, of_key};
 
 const BUCKET: &str = "TAKT_LEASES";
 const NAME: &str = "KV_TAKT_LEASES";
@@ -54,12 +53,8 @@ impl NatsLease {
         config.deny_delete = true;
         config.max_age = ttl;
         made_or_checked(&context, config).await?;
-        let store =
-            context.get_key_value(BUCKET).await.map_err(|error| OpenError::Unavailable {
-                stream: NAME.to_owned(),
-                reason: error.to_string(),
-                remedy: "look whether JetStream runs there".to_owned(),
-            })?;
+        let store = context.get_key_value(BUCKET).await;
+        let store = store.map_err(|error| OpenError::unavailable(NAME, &error))?;
         Ok(Self { context, store, node, ttl, asking: Mutex::default() })
     }
 
@@ -93,7 +88,7 @@ impl Lease for NatsLease {
 
     async fn hold(&self, name: &str) -> Result<Option<u64>, LeaseError> {
         let _alone = self.asking.lock().await;
-        let key = key(name);
+        let key = escaped(name);
         for _ in 0..TRIES {
             let (revision, holder) = self.known(&key).await?;
             if holder.is_some_and(|holder| holder != self.node) {
@@ -112,7 +107,7 @@ impl Lease for NatsLease {
 
     async fn release(&self, name: &str) -> Result<(), LeaseError> {
         let _alone = self.asking.lock().await;
-        let key = key(name);
+        let key = escaped(name);
         let (revision, holder) = self.known(&key).await?;
         if holder != Some(self.node) {
             return Ok(());
@@ -128,7 +123,10 @@ impl Lease for NatsLease {
         let entries = entries.map_err(|reason| unavailable(&reason))?;
         let held = entries.iter().filter_map(|entry| {
             let key = entry.subject.rsplit('.').next()?;
-            Some((of_key(key)?, std::str::from_utf8(&entry.payload).ok()?.parse().ok()?))
+            Some((
+                unescaped(key, '=')?.into(),
+                std::str::from_utf8(&entry.payload).ok()?.parse().ok()?,
+            ))
         });
         Ok(held.collect())
     }

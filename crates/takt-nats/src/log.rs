@@ -16,11 +16,11 @@ use uuid::Uuid;
 
 use crate::append::{self, Draft, Sent};
 use crate::connection::Connection;
-use crate::error::{Difference, OpenError};
+use crate::error::OpenError;
 use crate::get::{self, unavailable};
 use crate::heads::{Heads, head_after};
 use crate::recent::Recent;
-use crate::streams::{keeping, made_or_checked};
+use crate::streams::{keeping, made_or_checked, made_with};
 use crate::tail::NatsTail;
 
 /// The stream, and the key of the log's id in its metadata.
@@ -91,22 +91,10 @@ impl NatsLog {
         config.metadata.insert(ID.to_owned(), fresh.creation_id.to_string());
         config.metadata.insert(CREATED.to_owned(), fresh.created_at.to_string());
         let stream = made_or_checked(&connection.context(), config).await?;
-        let info = stream.cached_info();
-        let text = |key: &str| info.config.metadata.get(key).cloned().unwrap_or_default();
-        let differs = |key: &str, must_be: &str| OpenError::Differs {
-            stream: STREAM.to_owned(),
-            differences: vec![Difference {
-                setting: format!("metadata.{key}"),
-                is: text(key).chars().take(80).collect(),
-                must_be: must_be.to_owned(),
-            }],
-        };
-        let creation_id = text(ID).parse();
-        let creation_id = creation_id.map_err(|_| differs(ID, "a UUID made with the stream"))?;
-        let created_at = text(CREATED).parse();
-        let created_at = created_at.map_err(|_| differs(CREATED, "an instant in RFC 3339"))?;
+        let creation_id = made_with(&stream, ID, "a UUID made with the stream")?;
+        let created_at = made_with(&stream, CREATED, "an instant in RFC 3339")?;
         let shared = Arc::new(Shared::default());
-        shared.known.store(info.state.last_sequence, Ordering::Release);
+        shared.known.store(stream.cached_info().state.last_sequence, Ordering::Release);
         let identity = LogIdentity { creation_id, created_at };
         Ok(Self { connection, identity, shared })
     }

@@ -1,6 +1,7 @@
 //! Streams are made once and checked ever after: one with other settings is refused, not changed.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
@@ -57,6 +58,24 @@ pub(crate) async fn made_or_checked(
         return Ok(found);
     }
     Err(OpenError::Differs { stream: wanted.name, differences })
+}
+
+/// What a stream's metadata says under a key that was made with it.
+pub(crate) fn made_with<T: FromStr>(
+    stream: &Stream,
+    key: &str,
+    must_be: &str,
+) -> Result<T, OpenError> {
+    let config = &stream.cached_info().config;
+    let text = config.metadata.get(key).map_or("", String::as_str);
+    text.parse().map_err(|_| OpenError::Differs {
+        stream: config.name.clone(),
+        differences: vec![Difference {
+            setting: format!("metadata.{key}"),
+            is: text.chars().take(80).collect(),
+            must_be: must_be.to_owned(),
+        }],
+    })
 }
 
 pub(crate) fn is_missing(kind: &GetStreamErrorKind) -> bool {

@@ -1,6 +1,7 @@
-//! Any text in a header or a key: what they cannot hold is escaped, and what is long is cut.
+//! Any text in a header: what it cannot hold is escaped, and what is long is cut.
 
 use smol_str::SmolStr;
+use takt_ports::unescaped;
 
 /// The most bytes of one header; all headers of a message together stay below 64 KiB.
 const MOST: usize = 12 * 1024;
@@ -31,37 +32,7 @@ pub(crate) fn header(text: &str) -> String {
 
 /// The text that the value of a header stands for.
 pub(crate) fn of_header(value: &str) -> Option<SmolStr> {
-    unescaped(value, '%')
-}
-
-/// A text as a key: bytes other than letters, digits, `-` and `_` become `=` and two hex digits.
-pub(crate) fn key(text: &str) -> String {
-    let mut key = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-            key.push(char::from(byte));
-        } else {
-            key.push_str(&format!("={byte:02X}"));
-        }
-    }
-    key
-}
-
-/// The text that a key stands for.
-pub(crate) fn of_key(key: &str) -> Option<SmolStr> {
-    unescaped(key, '=')
-}
-
-fn unescaped(text: &str, mark: char) -> Option<SmolStr> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut parts = text.split(mark);
-    bytes.extend_from_slice(parts.next()?.as_bytes());
-    for part in parts {
-        let (hex, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(hex, 16).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok().map(SmolStr::from)
+    unescaped(value, '%').map(SmolStr::from)
 }
 
 #[cfg(test)]
@@ -70,15 +41,6 @@ mod tests {
 
     const TEXTS: &[&str] =
         &["", "shop", "$sys", "a.b", "ä ö", "=24sys", "x/~*>", "100 %", " a\r\nb ", "\u{1F600}%"];
-
-    #[test]
-    fn every_text_is_a_key_that_stands_for_it() {
-        for text in TEXTS {
-            let key = key(text);
-            assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)), "{key}");
-            assert_eq!(of_key(&key).as_deref(), Some(*text));
-        }
-    }
 
     #[test]
     fn every_text_is_a_header_that_stands_for_it_or_for_its_beginning() {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::token::from_hex;
+
 /// The name of a blob: the sha256 of its bytes, in 64 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId(pub [u8; 32]);
@@ -26,16 +28,7 @@ impl FromStr for BlobId {
     type Err = NoBlobId;
 
     fn from_str(text: &str) -> Result<Self, NoBlobId> {
-        let no = || NoBlobId(text.chars().take(80).collect());
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(no());
-        }
-        let mut id = [0; 32];
-        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| no())?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| no())?;
-        }
-        Ok(Self(id))
+        from_hex(text).map(Self).ok_or_else(|| NoBlobId(text.chars().take(80).collect()))
     }
 }
 

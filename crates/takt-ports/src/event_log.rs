@@ -1,6 +1,7 @@
 //! The log: one total order of entries, with exact expectations per subject.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,8 +10,7 @@ use sha2::{Digest, Sha256};
 use smol_str::SmolStr;
 use takt_domain::{Aggregate, EventId, StreamName, Time};
 
-/// The longest token of a subject before it is replaced by its hash, in bytes.
-const MAX_TOKEN_BYTES: usize = 60;
+use crate::token::{from_hex, token};
 
 /// Where an aggregate's entries live: `takt.log.<stream>.<aggregate>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,12 @@ impl Subject {
         &self.0
     }
 
+    /// Whether this is an aggregate of the value stream with this token, and no bookkeeping.
+    pub fn is_under(&self, token: &str) -> bool {
+        let rest = self.0.strip_prefix("takt.log.").and_then(|rest| rest.strip_prefix(token));
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// Whether this is bookkeeping.
     pub fn is_system(&self) -> bool {
         self.0.starts_with("takt.log.$sys.")
@@ -56,37 +62,6 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The token that stands for a value stream in subjects.
-pub fn stream_token(stream: &StreamName) -> String {
-    token(stream.as_str())
-}
-
-/// Bytes other than letters, digits, `-` and `_` become `=` and two hex digits.
-fn token(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("={byte:02X}"));
-        }
-    }
-    if escaped.len() <= MAX_TOKEN_BYTES { escaped } else { hashed_token(text) }
-}
-
-fn hashed_token(text: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let digest = Sha256::digest(text.as_bytes());
-    let mut bits = digest.iter().fold(String::new(), |bits, byte| bits + &format!("{byte:08b}"));
-    bits.truncate(130);
-    let mut token = String::from("~");
-    for five in bits.as_bytes().chunks(5) {
-        let index = five.iter().fold(0_usize, |index, bit| index * 2 + usize::from(bit - b'0'));
-        token.push(char::from(*ALPHABET.get(index).unwrap_or(&b'a')));
-    }
-    token
-}
-
 /// A hash in a subject's chain; all zero before its first entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hash(pub [u8; 16]);
@@ -94,6 +69,19 @@ pub struct Hash(pub [u8; 16]);
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A text that is no hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not 32 hex digits")]
+pub struct NoHash;
+
+impl FromStr for Hash {
+    type Err = NoHash;
+
+    fn from_str(text: &str) -> Result<Self, NoHash> {
+        from_hex(text).map(Self).ok_or(NoHash)
     }
 }
 
@@ -290,9 +278,22 @@ mod tests {
 
     #[test]
     fn a_long_token_becomes_its_hash() {
-        let long = "x".repeat(61);
-        let text = subject(Aggregate::Run(long.as_str().into()));
-        let token = text.strip_prefix("takt.log.shop.run.").unwrap();
-        assert!(token.starts_with('~') && token.len() == 27, "{token}");
+        let text = subject(Aggregate::Run("x".repeat(61).as_str().into()));
+        assert!(text.starts_with("takt.log.shop.run.~"), "{text}");
+    }
+
+    #[test]
+    fn a_subject_is_under_its_own_stream_alone() {
+        let own = Subject::of(&"shop".into(), &Aggregate::Line);
+        assert!(own.is_under("shop"));
+        assert!(!own.is_under("sho") && !own.is_under("shop2") && !own.is_under("$sys"));
+        assert!(!Subject::of(&"shop".into(), &Aggregate::Intake).is_under("shop"));
+    }
+
+    #[test]
+    fn a_hash_comes_back_from_its_text() {
+        let hash = Hash([0xA7; 16]);
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        assert_eq!("zz".parse::<Hash>(), Err(NoHash));
     }
 }

@@ -13,6 +13,7 @@ mod memory_log;
 mod memory_notifier;
 mod memory_outbox;
 mod memory_relay;
+mod odd_log;
 mod outbox_contract;
 
 pub use blob_store_contract::blob_store_contract;
@@ -28,4 +29,5 @@ pub use memory_log::MemoryLog;
 pub use memory_notifier::{MemoryNotifier, Seen, refusal};
 pub use memory_outbox::MemoryOutbox;
 pub use memory_relay::{MemoryRelay, MemoryRelays};
+pub use odd_log::{OddLog, Oddity};
 pub use outbox_contract::{Subscriber, out_message, outbox_contract};

@@ -1,6 +1,7 @@
 //! Facts are judged and recorded while those before them are still folded.
 
-use takt_ports::{Append, AppendError, Entry, Hash, LogError, LogIdentity, Subject, Tail};
+use takt_ports::{Entry, LogError, Tail};
+use takt_testkit::{OddLog, Oddity};
 use tokio::sync::watch;
 
 use super::nodes::until;
@@ -20,30 +21,9 @@ impl Tail for HeldTail {
     }
 }
 
-#[async_trait::async_trait]
-impl EventLog for Held {
-    fn identity(&self) -> LogIdentity {
-        self.0.identity()
-    }
-    async fn head(&self) -> Result<u64, LogError> {
-        self.0.head().await
-    }
-    async fn append(&self, append: Append) -> Result<u64, AppendError> {
-        self.0.append(append).await
-    }
-    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
-        self.0.read(from, max).await
-    }
-    async fn read_subject(
-        &self,
-        of: &Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        self.0.read_subject(of, from, max).await
-    }
-    async fn subject_head(&self, subject: &Subject) -> Result<(u64, Hash), LogError> {
-        self.0.subject_head(subject).await
+impl Oddity for Held {
+    fn log(&self) -> &dyn EventLog {
+        &self.0
     }
     fn tail(&self, from: u64) -> Box<dyn Tail> {
         Box::new(HeldTail(self.0.tail(from), self.1.subscribe()))
@@ -53,12 +33,12 @@ impl EventLog for Held {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_knows_the_facts_of_one_before_it_that_is_not_folded_yet() {
     let house = House::new();
-    let log = Arc::new(Held((*house.log).clone(), watch::Sender::new(false)));
+    let log = Arc::new(OddLog(Held((*house.log).clone(), watch::Sender::new(false))));
     let engine = Engine::start(house.on(Arc::clone(&log) as _)).await.unwrap();
     super::nodes::create(&engine).await;
     let before = house.log.head().await.unwrap();
 
-    log.1.send_replace(true);
+    log.0.1.send_replace(true);
     let mut facts: Vec<Bytes> = (0..999).map(|n| format!("f{n} c{n} todo {n}").into()).collect();
     facts.extend(["f0 c0 todo 0".into(), "f1 c1 doing 2000".into(), "f999 c0 doing 2000".into()]);
     let asked = engine.clone();
@@ -69,7 +49,7 @@ async fn a_batch_knows_the_facts_of_one_before_it_that_is_not_folded_yet() {
     .await;
     assert_eq!(engine.progress().0, before, "nothing is folded meanwhile");
 
-    log.1.send_replace(false);
+    log.0.1.send_replace(false);
     let published = asked.await.unwrap();
     assert_eq!(published[999], Published::Duplicate { sequence: before + 1 });
     assert!(

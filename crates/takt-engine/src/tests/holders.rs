@@ -3,11 +3,11 @@
 use std::sync::atomic::AtomicBool;
 
 use takt_ports::{
-    Append, AppendError, Entry, Inbox, InboxError, Incoming, Lease, LeaseError, LogError, Message,
-    Notifier, Subject,
+    Append, AppendError, Inbox, InboxError, Incoming, Lease, LeaseError, LogError, Message,
+    Notifier,
 };
 use takt_projections::World;
-use takt_testkit::{MemoryInbox, MemoryLease, MemoryNotifier};
+use takt_testkit::{MemoryInbox, MemoryLease, MemoryNotifier, OddLog, Oddity};
 use tokio::sync::Barrier;
 
 use super::nodes::{Town, until};
@@ -86,13 +86,13 @@ struct Failing {
 }
 
 impl Failing {
-    fn of(town: &Town) -> Arc<Self> {
-        Arc::new(Self {
+    fn of(town: &Town) -> Arc<OddLog<Self>> {
+        Arc::new(OddLog(Self {
             log: (*town.house.log).clone(),
             is_away: AtomicBool::new(false),
             refused: Mutex::default(),
             failures: AtomicI64::new(0),
-        })
+        }))
     }
 
     fn refuse(&self, subjects: Option<&'static str>) {
@@ -101,9 +101,9 @@ impl Failing {
 }
 
 #[async_trait::async_trait]
-impl EventLog for Failing {
-    fn identity(&self) -> takt_ports::LogIdentity {
-        self.log.identity()
+impl Oddity for Failing {
+    fn log(&self) -> &dyn EventLog {
+        &self.log
     }
     async fn head(&self) -> Result<u64, LogError> {
         if self.is_away.load(Ordering::SeqCst) {
@@ -123,23 +123,6 @@ impl EventLog for Failing {
         }
         self.log.append(append).await
     }
-    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
-        self.log.read(from, max).await
-    }
-    async fn read_subject(
-        &self,
-        of: &Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        self.log.read_subject(of, from, max).await
-    }
-    async fn subject_head(&self, of: &Subject) -> Result<(u64, takt_ports::Hash), LogError> {
-        self.log.subject_head(of).await
-    }
-    fn tail(&self, from: u64) -> Box<dyn takt_ports::Tail> {
-        self.log.tail(from)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +132,7 @@ async fn a_node_that_is_cut_off_asks_nobody_to_take_its_leases_back() {
     let log = Failing::of(&town);
     let engine = town.node_of(Arc::clone(&log) as _, nodes, parse).await;
     make(&engine, "a").await;
-    log.is_away.store(true, Ordering::SeqCst);
+    log.0.is_away.store(true, Ordering::SeqCst);
     until("it is cut off", async || matches!(engine.health(), Health::Cut(_))).await;
     engine.shutdown().await;
     assert_eq!(lease.asked.load(Ordering::SeqCst), 0);
@@ -218,8 +201,11 @@ async fn a_stream_in_history_that_is_called_as_the_other_lease_is_taken_in_all_t
     let created = stream::Event::Created(stream::Created { title: "old".into() });
     let (aggregate, event) = (takt_domain::Aggregate::Stream, takt_domain::Event::Stream(created));
     let bytes = takt_events::encode(&name, &aggregate, &meta, &event).into();
-    let entry =
-        takt_ports::NewEntry { subject: Subject::of(&name, &aggregate), id: meta.id, bytes };
+    let entry = takt_ports::NewEntry {
+        subject: takt_ports::Subject::of(&name, &aggregate),
+        id: meta.id,
+        bytes,
+    };
     town.house.log.append(Append { conditions: vec![], entries: vec![entry] }).await.unwrap();
     let engine = town.node().await;
     town.inbox.publish(&takt_ports::stream_token(&name), "f1 c1 todo 1");
@@ -239,7 +225,7 @@ async fn streams_whose_notices_cannot_be_asked_for_hold_no_other_up() {
     for name in bad.iter().map(String::as_str).chain(["shop"]) {
         make(&engine, name).await;
     }
-    log.refuse(Some("takt.log.$sys.reactor.bad"));
+    log.0.refuse(Some("takt.log.$sys.reactor.bad"));
     let chat = MemoryNotifier::new("chat");
     for name in bad.iter().map(String::as_str).chain(["shop"]) {
         engine.andon(&name.into(), call(), pull("a")).await.unwrap();
@@ -251,8 +237,8 @@ async fn streams_whose_notices_cannot_be_asked_for_hold_no_other_up() {
     };
     let told = until("the stream is looked at", async || mark(&engine));
     tokio::time::timeout(Duration::from_secs(10), told).await.expect("no stream waits for others");
-    assert!(log.failures.load(Ordering::SeqCst) >= 30);
-    log.refuse(None);
+    assert!(log.0.failures.load(Ordering::SeqCst) >= 30);
+    log.0.refuse(None);
     engine.andon(&"bad00".into(), call(), pull("b")).await.unwrap();
     let looked_at = |world: &World, name: &String| {
         let stream = StreamName::new(name.as_str());
@@ -385,15 +371,15 @@ async fn the_inbox_is_never_purged_beyond_the_position_that_is_durable_in_the_lo
     };
     publish(0..10);
     until("the first are purged", async || town.inbox.kept_messages() == 0).await;
-    log.refuse(Some("takt.log.shop.board"));
+    log.0.refuse(Some("takt.log.shop.board"));
     publish(10..3000);
     // The pauses between so many tries are longer than the time between two purges.
     until("they are read and cannot be recorded", async || {
-        log.failures.load(Ordering::SeqCst) >= 7 && read.load(Ordering::SeqCst) > 10
+        log.0.failures.load(Ordering::SeqCst) >= 7 && read.load(Ordering::SeqCst) > 10
     })
     .await;
     assert_eq!((durable(&town.house.log).await, town.inbox.kept_messages()), (10, 2990));
-    log.refuse(None);
+    log.0.refuse(None);
     until("all is purged in the end", async || town.inbox.kept_messages() == 0).await;
     assert_eq!(*early.lock().unwrap(), []);
     assert!(purges.load(Ordering::SeqCst) >= 2);

@@ -1,7 +1,7 @@
 //! Several engines on one log: nothing lost, doubled or overtaken, whoever holds the lease.
 
 use takt_ports::{AppendError, DeadLetters};
-use takt_testkit::{MemoryInbox, MemoryLeases, MemoryOutbox, MemoryRelays};
+use takt_testkit::{MemoryInbox, MemoryLeases, MemoryOutbox, MemoryRelays, OddLog, Oddity};
 use tokio::time::Instant;
 
 use super::*;
@@ -218,12 +218,9 @@ struct Freezing {
 }
 
 #[async_trait::async_trait]
-impl EventLog for Freezing {
-    fn identity(&self) -> takt_ports::LogIdentity {
-        self.log.identity()
-    }
-    async fn head(&self) -> Result<u64, takt_ports::LogError> {
-        self.log.head().await
+impl Oddity for Freezing {
+    fn log(&self) -> &dyn EventLog {
+        &self.log
     }
     async fn append(&self, append: takt_ports::Append) -> Result<u64, AppendError> {
         if *self.frozen.borrow() {
@@ -231,30 +228,6 @@ impl EventLog for Freezing {
         }
         self.frozen.clone().wait_for(|frozen| !frozen).await.unwrap();
         self.log.append(append).await
-    }
-    async fn read(
-        &self,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<takt_ports::Entry>, takt_ports::LogError> {
-        self.log.read(from, max).await
-    }
-    async fn read_subject(
-        &self,
-        of: &takt_ports::Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<takt_ports::Entry>, takt_ports::LogError> {
-        self.log.read_subject(of, from, max).await
-    }
-    async fn subject_head(
-        &self,
-        subject: &takt_ports::Subject,
-    ) -> Result<(u64, takt_ports::Hash), takt_ports::LogError> {
-        self.log.subject_head(subject).await
-    }
-    fn tail(&self, from: u64) -> Box<dyn takt_ports::Tail> {
-        self.log.tail(from)
     }
 }
 
@@ -264,7 +237,7 @@ async fn a_holder_that_is_frozen_with_a_batch_in_hand_doubles_nothing_when_it_go
     let (freeze, frozen) = tokio::sync::watch::channel(false);
     let waiting = Arc::new(AtomicI64::new(0));
     let log = (*town.house.log).clone();
-    let log = Arc::new(Freezing { log, frozen, waiting: Arc::clone(&waiting) });
+    let log = Arc::new(OddLog(Freezing { log, frozen, waiting: Arc::clone(&waiting) }));
     let old = town.node_on(log).await;
     create(&old).await;
     until("the first node holds the lease", async || holds(&old)).await;

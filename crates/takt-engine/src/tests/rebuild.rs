@@ -1,7 +1,8 @@
 //! What stands on the log: a rebuild gives the same, and bytes that were altered are found.
 
 use async_trait::async_trait;
-use takt_ports::{Append, AppendError, Entry, Hash, LogError, LogIdentity, Subject, Tail};
+use takt_ports::{Entry, Hash, LogError, Tail};
+use takt_testkit::{OddLog, Oddity};
 
 use super::*;
 
@@ -38,40 +39,13 @@ async fn a_rebuild_makes_a_store_good_again_that_had_lost_a_batch() {
 /// A log whose entry at a sequence has lost its history: a replica that altered bytes.
 struct Altered(MemoryLog, u64);
 
-impl Altered {
-    fn alter(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+impl Oddity for Altered {
+    fn log(&self) -> &dyn EventLog {
+        &self.0
+    }
+    fn given(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
         entries.iter_mut().filter(|it| it.seq == self.1).for_each(|it| it.prev = Hash([7; 16]));
         entries
-    }
-}
-
-#[async_trait]
-impl EventLog for Altered {
-    fn identity(&self) -> LogIdentity {
-        self.0.identity()
-    }
-    async fn head(&self) -> Result<u64, LogError> {
-        self.0.head().await
-    }
-    async fn append(&self, append: Append) -> Result<u64, AppendError> {
-        self.0.append(append).await
-    }
-    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
-        self.0.read(from, max).await.map(|entries| self.alter(entries))
-    }
-    async fn read_subject(
-        &self,
-        of: &Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        self.0.read_subject(of, from, max).await.map(|entries| self.alter(entries))
-    }
-    async fn subject_head(&self, subject: &Subject) -> Result<(u64, Hash), LogError> {
-        self.0.subject_head(subject).await
-    }
-    fn tail(&self, from: u64) -> Box<dyn Tail> {
-        self.0.tail(from)
     }
 }
 
@@ -88,7 +62,7 @@ async fn an_entry_that_does_not_follow_its_subject_is_named_also_after_a_restart
     engine.shutdown().await;
     assert!(saved < seq);
 
-    let parts = house.on(Arc::new(Altered((*house.log).clone(), seq)));
+    let parts = house.on(Arc::new(OddLog(Altered((*house.log).clone(), seq))));
     let refused = Engine::start(parts).await.err().unwrap();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains(&format!("entry {seq} is damaged")), "{cause}");
@@ -176,30 +150,9 @@ impl Tail for FailingTail {
     }
 }
 
-#[async_trait]
-impl EventLog for Failing {
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-    async fn head(&self) -> Result<u64, LogError> {
-        self.log.head().await
-    }
-    async fn append(&self, append: Append) -> Result<u64, AppendError> {
-        self.log.append(append).await
-    }
-    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
-        self.log.read(from, max).await
-    }
-    async fn read_subject(
-        &self,
-        of: &Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        self.log.read_subject(of, from, max).await
-    }
-    async fn subject_head(&self, subject: &Subject) -> Result<(u64, Hash), LogError> {
-        self.log.subject_head(subject).await
+impl Oddity for Failing {
+    fn log(&self) -> &dyn EventLog {
+        &self.log
     }
     fn tail(&self, from: u64) -> Box<dyn Tail> {
         let fails = self.failures.fetch_sub(1, Ordering::SeqCst) > 0;
@@ -210,7 +163,7 @@ impl EventLog for Failing {
 async fn on_failing_log(failures: i64, error: LogError) -> Engine {
     let house = House::new();
     let log = Failing { log: (*house.log).clone(), failures: AtomicI64::new(failures), error };
-    let parts = house.on(Arc::new(log));
+    let parts = house.on(Arc::new(OddLog(log)));
     Engine::start(parts).await.unwrap()
 }
 

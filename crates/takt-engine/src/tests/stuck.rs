@@ -2,9 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use takt_ports::{
-    Append, AppendError, DeadLetters, Entry, Hash, LogError, LogIdentity, Subject, Tail,
-};
+use takt_ports::{Append, AppendError, DeadLetters};
+use takt_testkit::{OddLog, Oddity};
 use tokio::time::timeout;
 
 use super::nodes::{PATIENCE, Town, create, until};
@@ -17,12 +16,9 @@ struct Refusing {
 }
 
 #[async_trait::async_trait]
-impl EventLog for Refusing {
-    fn identity(&self) -> LogIdentity {
-        self.log.identity()
-    }
-    async fn head(&self) -> Result<u64, LogError> {
-        self.log.head().await
+impl Oddity for Refusing {
+    fn log(&self) -> &dyn EventLog {
+        self.log.as_ref()
     }
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
         if self.refuses.load(Ordering::SeqCst) {
@@ -31,23 +27,6 @@ impl EventLog for Refusing {
         }
         self.log.append(append).await
     }
-    async fn read(&self, from: u64, max: usize) -> Result<Vec<Entry>, LogError> {
-        self.log.read(from, max).await
-    }
-    async fn read_subject(
-        &self,
-        of: &Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<Entry>, LogError> {
-        self.log.read_subject(of, from, max).await
-    }
-    async fn subject_head(&self, subject: &Subject) -> Result<(u64, Hash), LogError> {
-        self.log.subject_head(subject).await
-    }
-    fn tail(&self, from: u64) -> Box<dyn Tail> {
-        self.log.tail(from)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +34,7 @@ async fn a_log_that_takes_nothing_is_told_to_who_asks_and_everything_goes_on_aft
     let house = House::new();
     let refuses = Arc::new(AtomicBool::new(false));
     let log = Refusing { log: Arc::clone(&house.log), refuses: Arc::clone(&refuses) };
-    let engine = Engine::start(house.on(Arc::new(log))).await.unwrap();
+    let engine = Engine::start(house.on(Arc::new(OddLog(log)))).await.unwrap();
     create(&engine).await;
     refuses.store(true, Ordering::SeqCst);
     let moved = timeout(PATIENCE, board(&engine, add("a"))).await.unwrap();

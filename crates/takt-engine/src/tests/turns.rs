@@ -1,6 +1,7 @@
 //! Facts that cannot be stored, and nodes that take turns at one inbox.
 
 use takt_ports::{AppendError, DeadLetters};
+use takt_testkit::{OddLog, Oddity};
 
 use super::nodes::{PATIENCE, Town, create, same_everywhere, until};
 use super::*;
@@ -9,12 +10,9 @@ use super::*;
 struct Narrow(MemoryLog, usize);
 
 #[async_trait::async_trait]
-impl EventLog for Narrow {
-    fn identity(&self) -> takt_ports::LogIdentity {
-        self.0.identity()
-    }
-    async fn head(&self) -> Result<u64, takt_ports::LogError> {
-        self.0.head().await
+impl Oddity for Narrow {
+    fn log(&self) -> &dyn EventLog {
+        &self.0
     }
     async fn append(&self, append: takt_ports::Append) -> Result<u64, AppendError> {
         if append.entries.iter().any(|entry| entry.bytes.len() > self.1) {
@@ -22,36 +20,12 @@ impl EventLog for Narrow {
         }
         self.0.append(append).await
     }
-    async fn read(
-        &self,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<takt_ports::Entry>, takt_ports::LogError> {
-        self.0.read(from, max).await
-    }
-    async fn read_subject(
-        &self,
-        of: &takt_ports::Subject,
-        from: u64,
-        max: usize,
-    ) -> Result<Vec<takt_ports::Entry>, takt_ports::LogError> {
-        self.0.read_subject(of, from, max).await
-    }
-    async fn subject_head(
-        &self,
-        subject: &takt_ports::Subject,
-    ) -> Result<(u64, takt_ports::Hash), takt_ports::LogError> {
-        self.0.subject_head(subject).await
-    }
-    fn tail(&self, from: u64) -> Box<dyn takt_ports::Tail> {
-        self.0.tail(from)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_that_cannot_be_stored_parks_its_card_until_its_letters_are_gone() {
     let town = Town::new(Duration::from_secs(2));
-    let engine = town.node_on(Arc::new(Narrow((*town.house.log).clone(), 3000))).await;
+    let engine = town.node_on(Arc::new(OddLog(Narrow((*town.house.log).clone(), 3000)))).await;
     create(&engine).await;
     let long = "x".repeat(3000);
     let messages = [
