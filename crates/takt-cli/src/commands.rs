@@ -91,7 +91,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Noun {
-    /// The server with its data in one folder, for one machine
+    /// The server: its log in one folder, or on NATS for any number of nodes
     Serve(serve::Args),
     /// A server to try things with, on request with a value stream that moves
     Dev(serve::DevArgs),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use smol_str::{SmolStr, ToSmolStr};
 use takt_domain::notice::{self, Asked, Delivered, Failed, Happened, Requested, Step};
-use takt_domain::{Aggregate, Event, EventId, Meta, Span, StreamName, Time, system};
-use takt_ports::{Append, AppendError, Condition, Entry, NewEntry, Notifier, NotifyError, Subject};
+use takt_domain::{Aggregate, Event, Span, StreamName, Time, system};
+use takt_ports::{Append, AppendError, Condition, Entry, Notifier, NotifyError, Subject};
 use takt_projections::{NoticeKey, Waiting};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -257,14 +257,8 @@ impl Notices {
             if last_seq > as_of {
                 return Ok(());
             }
-            let entries = events.iter().map(|event| {
-                let id = EventId(Uuid::now_v7());
-                let mut meta = Meta::new(id, self.shared.source.clone(), self.shared.clock.now());
-                meta.actor = Some(SmolStr::new_static("takt"));
-                let event = Event::System(event.clone());
-                let bytes = takt_events::encode(stream, &aggregate, &meta, &event).into();
-                NewEntry { subject: subject.clone(), id, bytes }
-            });
+            let entries =
+                events.iter().map(|event| self.shared.own_entry(stream, &aggregate, event.clone()));
             let conditions = vec![Condition { subject: subject.clone(), last_seq }];
             let append = Append { conditions, entries: entries.collect() };
             let count = append.entries.len() as u64;

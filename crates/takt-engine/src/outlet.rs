@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use takt_domain::system::ReactorAdvanced;
-use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, Span, StreamName, system};
+use takt_domain::{Aggregate, Event, Recorded, Span, StreamName, system};
 use takt_ports::{
-    Append, AppendError, Condition, NewEntry, OutMessage, Outbox, Subject, Telling, stream_token,
+    Append, AppendError, Condition, OutMessage, Outbox, Subject, Telling, stream_token,
 };
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -204,18 +204,12 @@ impl Outlet {
     /// Appends the cursor where the read side has it; tells whether it is in the log.
     async fn append_cursor(&mut self) -> Result<bool, Error> {
         let aggregate = Aggregate::Reactor(REACTOR.into());
-        let subject = Subject::of(&self.stream, &aggregate);
         let last_seq = self.shared.read(|world| world.head_of(&self.stream, &aggregate));
-        let now = self.shared.clock.now();
-        let id = EventId(uuid::Uuid::now_v7());
-        let mut meta = Meta::new(id, self.shared.source.clone(), now);
-        meta.actor = Some("takt".into());
-        let event = ReactorAdvanced { through: self.told };
-        let event = Event::System(system::Event::ReactorAdvanced(event));
-        let bytes = takt_events::encode(&self.stream, &aggregate, &meta, &event).into();
+        let event = system::Event::ReactorAdvanced(ReactorAdvanced { through: self.told });
+        let entry = self.shared.own_entry(&self.stream, &aggregate, event);
         let append = Append {
-            conditions: vec![Condition { subject: subject.clone(), last_seq }],
-            entries: vec![NewEntry { subject, id, bytes }],
+            conditions: vec![Condition { subject: entry.subject.clone(), last_seq }],
+            entries: vec![entry],
         };
         match self.shared.log.append(append).await {
             Ok(_) => {

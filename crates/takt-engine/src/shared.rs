@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use smol_str::{SmolStr, format_smolstr};
-use takt_domain::{Recorded, StreamName};
-use takt_ports::{DeadLetters, EventLog, Message, Outbox, ReadStore};
+use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, system};
+use takt_ports::{DeadLetters, EventLog, Message, NewEntry, Outbox, ReadStore, Subject};
 use takt_projections::{AlertRecord, World};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -102,6 +102,20 @@ impl Shared {
     /// Reads the read side; a panic elsewhere cannot have left it half changed by a reader.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&World) -> R) -> R {
         read(&self.world.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An event that Takt itself records of its own accord, as an entry of the log.
+    pub(crate) fn own_entry(
+        &self,
+        stream: &StreamName,
+        aggregate: &Aggregate,
+        event: system::Event,
+    ) -> NewEntry {
+        let id = EventId(uuid::Uuid::now_v7());
+        let mut meta = Meta::new(id, self.source.clone(), self.clock.now());
+        meta.actor = Some(SmolStr::new_static("takt"));
+        let bytes = takt_events::encode(stream, aggregate, &meta, &Event::System(event)).into();
+        NewEntry { subject: Subject::of(stream, aggregate), id, bytes }
     }
 
     /// What is known of an alert of a stream.

@@ -60,7 +60,7 @@ impl App {
         let address = config.address()?;
         let webhook = config.webhook.as_ref().map(WebhookConfig::receiver).transpose()?;
         backend::make_folder(&config.data)?;
-        let Backend { kind, log, dead, outbox, nodes, link, node } = match &config.nats {
+        let Backend { kind, log, dead, outbox, nodes, link, advice, node } = match &config.nats {
             None => backend::files(&config.data).await?,
             Some(settings) => backend::jetstream(&config.data, settings).await?,
         };
@@ -98,6 +98,7 @@ impl App {
             kind,
             nodes,
             link,
+            advice: advice.into(),
             _node: node.map(Arc::new),
             data: config.data.display().to_string().into(),
             stopping: CancellationToken::new(),

@@ -23,6 +23,8 @@ pub(crate) struct Backend {
     pub(crate) nodes: Option<Nodes>,
     /// Whether the nats-server is reached.
     pub(crate) link: Option<watch::Receiver<Link>>,
+    /// In what the nats-server is not set as Takt advises.
+    pub(crate) advice: Vec<String>,
     /// Holds the folder of the node's id, so that no two nodes have the same one.
     pub(crate) node: Option<EmbeddedLeases>,
 }
@@ -59,6 +61,7 @@ pub(crate) async fn files(data: &Path) -> anyhow::Result<Backend> {
         outbox: Arc::new(outbox),
         nodes: None,
         link: None,
+        advice: vec![],
         node: None,
     })
 }
@@ -78,9 +81,8 @@ pub(crate) async fn jetstream(
     let node = tokio::task::spawn_blocking(move || EmbeddedLeases::open(&folder)).await??;
     let id = node.node();
     let connection = Connection::open(settings, &format!("takt {id}")).await?;
-    for advice in connection.advice() {
-        tracing::warn!("{advice}");
-    }
+    let advice = connection.advice();
+    advice.iter().for_each(|one| tracing::warn!("{one}"));
     let (replicas, context) = (settings.replicas, connection.context());
     let log = NatsLog::open(connection.clone(), replicas).await?;
     let dead = NatsDeadLetters::open(context.clone(), replicas).await?;
@@ -97,6 +99,7 @@ pub(crate) async fn jetstream(
         outbox: Arc::new(outbox),
         nodes: Some(Nodes { lease, inbox, relay }),
         link: Some(connection.link()),
+        advice,
         node: Some(node),
     })
 }

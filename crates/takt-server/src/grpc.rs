@@ -49,6 +49,8 @@ pub(crate) struct Services {
     pub(crate) nodes: Option<Nodes>,
     /// Whether the nats-server is reached, where there is one.
     pub(crate) link: Option<watch::Receiver<Link>>,
+    /// In what the nats-server is not set as Takt advises.
+    pub(crate) advice: Arc<[String]>,
     /// Keeps the folder of this node's id for as long as anything serves.
     pub(crate) _node: Option<Arc<EmbeddedLeases>>,
     pub(crate) data: Arc<str>,

@@ -177,7 +177,11 @@ fn nodes(it: &GetStatusResponse) -> Vec<Check> {
             Check::warn("inbox", format!("{many} messages are not taken in yet"), remedy)
         }
     });
-    found.into_iter().chain(unread).collect()
+    let advised = it.advice.iter().map(|advice| {
+        let remedy = "change the nats-server's configuration, and restart this node";
+        Check::warn("nats-server", advice.clone(), remedy)
+    });
+    found.into_iter().chain(unread).chain(advised).collect()
 }
 
 /// The data folder, where it is on this machine.
@@ -248,6 +252,14 @@ mod tests {
         assert!([0, 5, -5].into_iter().all(|ahead| state(ahead) == State::Ok));
         assert!([6, -300].into_iter().all(|ahead| state(ahead) == State::Warn));
         assert!([301, -4000].into_iter().all(|ahead| state(ahead) == State::Fail));
+    }
+
+    #[test]
+    fn a_nats_server_that_is_set_otherwise_is_told_with_its_remedy() {
+        let (node, advice) = ("n".to_owned(), vec!["it takes 1 MB".to_owned()]);
+        let checks = nodes(&GetStatusResponse { node, advice, ..GetStatusResponse::default() });
+        let told = checks.iter().find(|it| it.check == "nats-server").unwrap();
+        assert!(told.state == State::Warn && told.remedy.is_some() && told.found.contains("1 MB"));
     }
 
     #[test]

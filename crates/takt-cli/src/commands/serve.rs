@@ -55,6 +55,7 @@ pub(super) struct Args {
 struct WebhookArgs {
     /// Tell this URL of every step of an alert, by signed requests
     #[arg(long, env = "TAKT_WEBHOOK", value_name = "URL", help_heading = WEBHOOK)]
+    #[arg(hide_env_values = true)]
     webhook: Option<String>,
     /// The file of its secret, `whsec_…`; also the variable `TAKT_WEBHOOK_SECRET`
     #[arg(long, env = "TAKT_WEBHOOK_SECRET_FILE", value_name = "FILE", help_heading = WEBHOOK)]

@@ -49,6 +49,7 @@ impl v1::admin_service_server::AdminService for Services {
             node: self.nodes.as_ref().map_or(String::new(), |it| it.lease.node().to_string()),
             leases: self.leases().await,
             unread: self.unread().await,
+            advice: self.advice.to_vec(),
         }))
     }
 
