@@ -158,22 +158,21 @@ async fn read(log: &dyn EventLog) -> anyhow::Result<Run> {
     done(Way::Read, head, started.elapsed())
 }
 
-/// Hands every decoded entry over, in order; gives how many there were.
+/// Hands every decoded entry over, in order, as the engine gets them; gives how many there were.
 async fn each(
     log: &dyn EventLog,
     mut take: impl FnMut(&takt_domain::Recorded) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
-    let mut seq = 0;
-    loop {
-        let entries = log.read(seq + 1, READ).await?;
-        let Some(last) = entries.last() else { return Ok(seq) };
-        seq = last.seq;
-        for entry in &entries {
+    let (head, mut tail, mut seq) = (log.head().await?, log.tail(1), 0);
+    while seq < head {
+        for entry in &tail.next(READ).await? {
             take(&takt_events::decode(entry.seq, &entry.bytes)?)?;
+            seq = entry.seq;
         }
         // Lets an interrupt be noticed between reads.
         tokio::task::yield_now().await;
     }
+    Ok(head)
 }
 
 fn done(way: Way, count: u64, took: Duration) -> anyhow::Result<Run> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use takt_domain::{Aggregate, Event, EventId, Meta, Recorded, StreamName, Time, event::Unknown};
 use takt_events::DecodeError;
-use takt_ports::{Entry, EventLog, Hash, LogError, Subject, chain_hash};
+use takt_ports::{Entry, EventLog, Hash, LogError, Subject, Tail, chain_hash};
 use takt_projections::World;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How often a log on another machine is asked whether it is there, and how long it may take.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PROBE_WAIT: Duration = Duration::from_secs(3);
-/// How many entries are read ahead at once; a read of a log on another machine costs a round trip.
+/// How many entries are read ahead at once.
 const AHEAD: usize = 2048;
 /// How many entries are folded under one lock.
 const BATCH: usize = 512;
@@ -63,67 +63,68 @@ pub(crate) type Folded = (World, Trail);
 type Batch = Vec<(Entry, Arc<Recorded>)>;
 
 /// Batches up to a sequence, read and decoded beside whoever folds them: at a start there is much to
-/// fold. The next entries are on their way while those before them are decoded.
+/// fold. They come by a tail, since a log on another machine sends those in a stream, where each read
+/// costs a round trip.
 struct ReadAhead {
     batches: mpsc::Receiver<Result<Batch, LogError>>,
     /// Ended with whoever folds.
-    task: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl ReadAhead {
     fn of(log: &Arc<dyn EventLog>, from: u64, head: u64, decoded: fn(Vec<Entry>) -> Batch) -> Self {
         let (sender, batches) = mpsc::channel(1);
-        let mut task = JoinSet::new();
-        task.spawn(send_batches(Arc::clone(log), (from, head), decoded, sender));
-        Self { batches, task }
+        let mut tasks = JoinSet::new();
+        if from <= head {
+            let (read, entries) = mpsc::channel(1);
+            tasks.spawn(send_entries(log.tail(from), head, read));
+            tasks.spawn(send_batches(entries, decoded, sender));
+        }
+        Self { batches, tasks }
     }
 
     /// The next batch; `None` after the last.
     async fn next(&mut self) -> Result<Option<Batch>, LogError> {
-        match self.batches.recv().await {
-            Some(batch) => batch.map(Some),
-            None => match self.task.join_next().await {
-                Some(Err(error)) => Err(ended(error)),
-                Some(Ok(())) | None => Ok(None),
-            },
+        if let Some(batch) = self.batches.recv().await {
+            return batch.map(Some);
         }
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(|error| LogError::Unavailable { reason: error.to_string().into() })?;
+        }
+        Ok(None)
     }
 }
 
-/// Reads one batch while the one before is decoded, until one is empty or fails, or nobody listens.
-async fn send_batches(
-    log: Arc<dyn EventLog>,
-    (from, head): (u64, u64),
-    decoded: fn(Vec<Entry>) -> Batch,
-    sender: mpsc::Sender<Result<Batch, LogError>>,
-) {
-    let mut reads = JoinSet::new();
-    reads.spawn(read(Arc::clone(&log), from, head));
-    while let Some(entries) = reads.join_next().await {
-        let entries = entries.map_err(ended).and_then(|entries| entries);
-        let last = entries.as_ref().ok().and_then(|entries| entries.last());
-        if let Some(last) = last {
-            reads.spawn(read(Arc::clone(&log), last.seq + 1, head));
+type Entries = Result<Vec<Entry>, LogError>;
+
+/// Reads up to `head`, until a read fails or nobody listens.
+async fn send_entries(mut tail: Box<dyn Tail>, head: u64, sender: mpsc::Sender<Entries>) {
+    let mut at = 0;
+    while at < head {
+        let mut entries = tail.next(AHEAD).await;
+        match &mut entries {
+            Ok(entries) => {
+                entries.retain(|entry| entry.seq <= head);
+                at = entries.last().map_or(head, |entry| entry.seq);
+            }
+            Err(_) => at = head,
         }
-        let batch = entries.map(decoded);
-        let is_end = batch.as_ref().is_ok_and(Vec::is_empty);
-        if is_end || sender.send(batch).await.is_err() {
+        if sender.send(entries).await.is_err() {
             return;
         }
     }
 }
 
-/// Reads the next entries up to `head`.
-async fn read(log: Arc<dyn EventLog>, from: u64, head: u64) -> Result<Vec<Entry>, LogError> {
-    let Some(left) = (head + 1).checked_sub(from).filter(|left| *left > 0) else {
-        return Ok(vec![]);
-    };
-    let left = usize::try_from(left).unwrap_or(AHEAD);
-    log.read(from, left.min(AHEAD)).await
-}
-
-fn ended(error: tokio::task::JoinError) -> LogError {
-    LogError::Unavailable { reason: error.to_string().into() }
+async fn send_batches(
+    mut entries: mpsc::Receiver<Entries>,
+    decoded: fn(Vec<Entry>) -> Batch,
+    sender: mpsc::Sender<Result<Batch, LogError>>,
+) {
+    while let Some(entries) = entries.recv().await {
+        if sender.send(entries.map(decoded)).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// As [`decoded`], where what is wrong with an entry was told when it was first folded.

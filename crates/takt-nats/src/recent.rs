@@ -1,6 +1,7 @@
 //! What this node has just appended, for its own tails: they need not wait for the way back.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use takt_ports::Entry;
@@ -56,6 +57,12 @@ impl Recent {
             .collect()
     }
 
+    /// How many of a range of sequences are kept.
+    pub(crate) fn count(&self, seqs: Range<u64>) -> usize {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entries.range(seqs).count()
+    }
+
     /// Tells when something was added.
     pub(crate) fn added(&self) -> watch::Receiver<u64> {
         self.last.subscribe()
@@ -89,6 +96,7 @@ mod tests {
         assert_eq!(seqs(&recent.from(7, 10)), Vec::<u64>::new());
         assert_eq!(seqs(&recent.from(8, 10)), [8]);
         assert_eq!(*recent.added().borrow(), 8);
+        assert_eq!((recent.count(1..9), recent.count(6..8), recent.count(7..8)), (3, 1, 0));
     }
 
     #[test]

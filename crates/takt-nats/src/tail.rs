@@ -1,6 +1,7 @@
 //! Follows the log in order, and notices when it is not the log that it was.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Stream;
@@ -23,11 +24,13 @@ const WATCH: Duration = Duration::from_secs(5);
 const SURE: Duration = Duration::from_secs(2);
 /// How much one answer holds, in bytes, as far as entries allow.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// A consumer that has brought so many entries in a row that this node had appended itself is
-/// given up: it costs the server as much as the appends do.
+/// Of so many entries that a consumer brings it is counted how many this node has appended itself.
+/// Where they are nearly all, it is given up: it costs the server as much as the appends do. The
+/// last batch may be brought before its acknowledgement.
+const LOOKED_AT: u64 = 3000;
 const ECHOES: usize = 2000;
 /// Then nothing for so long means that another node may have written.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Entries in order, each once.
 pub(crate) struct NatsTail {
@@ -36,17 +39,26 @@ pub(crate) struct NatsTail {
     shared: Arc<Shared>,
     added: watch::Receiver<u64>,
     next: u64,
-    /// The last entry that was given; 0 before the first.
-    given: u64,
     following: Option<Following>,
-    /// How many entries in a row the consumer has brought that were known already.
-    echoes: usize,
+    /// How many entries the consumer has brought since it was last counted whose they were.
+    brought: u64,
+    /// Whether nobody else has appended of late, and there is no consumer for that reason.
+    is_alone: bool,
 }
 
 impl NatsTail {
     pub(crate) fn new(context: Context, creation: Uuid, shared: Arc<Shared>, next: u64) -> Self {
         let added = shared.recent.added();
-        Self { context, creation, shared, added, next, given: 0, following: None, echoes: 0 }
+        Self {
+            context,
+            creation,
+            shared,
+            added,
+            next,
+            following: None,
+            brought: 0,
+            is_alone: false,
+        }
     }
 
     /// What this node has appended itself, if that is next.
@@ -72,9 +84,11 @@ impl NatsTail {
         self.following.as_mut().ok_or_else(|| unavailable(&"the consumer is gone"))
     }
 
-    /// Asks the stream whether it is the one that was opened and has what was read; returns its end.
+    /// Asks the stream whether it is the one that was opened and has what was stored; returns its
+    /// end.
     async fn check(&self) -> Result<u64, LogError> {
         let damaged = |seq, reason: String| LogError::Damaged { seq, reason: reason.into() };
+        let known = self.shared.known.load(Ordering::Acquire);
         let stream = match self.stream().await? {
             Some(stream) => stream,
             None => {
@@ -92,9 +106,10 @@ impl NatsTail {
             let reason = format!("the stream `{STREAM}` was made anew since it was opened");
             return Err(damaged(1, reason));
         }
-        if end < self.given {
-            let reason =
-                format!("the stream `{STREAM}` ends at {end}, and entries after it were read");
+        if end < known {
+            let reason = format!(
+                "the stream `{STREAM}` ends at {end}, and entries up to {known} were stored"
+            );
             return Err(damaged(end + 1, reason));
         }
         Ok(end)
@@ -119,8 +134,8 @@ impl NatsTail {
     /// passed over.
     fn take(&mut self, message: &Message) -> Result<Option<Entry>, LogError> {
         let seq = message.info().map_err(|error| unavailable(&error))?.stream_sequence;
+        self.brought += 1;
         if seq < self.next {
-            self.echoes += 1;
             return Ok(None);
         }
         if seq > self.next {
@@ -130,29 +145,34 @@ impl NatsTail {
         let headers = message.headers.as_ref();
         let entry = entry(seq, &message.subject, headers, message.payload.clone())?;
         self.next += 1;
-        self.echoes = 0;
         Ok(Some(entry))
     }
 
     fn gives(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         self.shared.saw(&entries);
-        self.given = self.next - 1;
+        if self.brought >= LOOKED_AT {
+            self.brought = 0;
+            let since = self.next.saturating_sub(LOOKED_AT);
+            self.is_alone = self.shared.recent.count(since..self.next) >= ECHOES;
+            if self.is_alone {
+                self.following = None;
+            }
+        }
         entries
     }
 
     /// Waits for something: a message of the consumer, or word that this node has appended.
     async fn wait(&mut self) -> Result<Option<Message>, LogError> {
         let mut added = self.added.clone();
-        let alone = self.following.is_none() && self.echoes > ECHOES;
         // What lies after the next entry and is known already shows that the next is another node's.
-        if alone
+        if self.is_alone
             && *added.borrow() < self.next
             && let Ok(Ok(())) = timeout(QUIET, added.changed()).await
         {
             self.added = added;
             return Ok(None);
         }
-        self.echoes = 0;
+        self.is_alone = false;
         self.open().await?;
         let Some(following) = self.following.as_mut() else { return Ok(None) };
         let next = tokio::select! {
@@ -218,9 +238,6 @@ impl Tail for NatsTail {
             if !own.is_empty() {
                 // The consumer brings these too, and must be read so that it is not given up.
                 self.drain(&mut own, max).await?;
-                if self.echoes > ECHOES {
-                    self.following = None;
-                }
                 return Ok(self.gives(own));
             }
             let Some(message) = self.wait().await? else { continue };

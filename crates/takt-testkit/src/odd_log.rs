@@ -1,5 +1,7 @@
 //! A log that stands in front of another one, and differs from it only where a test says how.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use takt_ports::{
     Append, AppendError, Entry, EventLog, Hash, LogError, LogIdentity, Subject, Tail,
@@ -7,7 +9,7 @@ use takt_ports::{
 
 /// In what a log differs from the one behind it; see [`EventLog`] for what each method does.
 #[async_trait]
-pub trait Oddity: Send + Sync {
+pub trait Oddity: Send + Sync + 'static {
     /// The log behind it.
     fn log(&self) -> &dyn EventLog;
 
@@ -40,7 +42,7 @@ pub trait Oddity: Send + Sync {
         self.log().read_subject(subject, from, max).await
     }
 
-    /// What has been read, before it is given.
+    /// What has been read or followed, before it is given.
     fn given(&self, entries: Vec<Entry>) -> Vec<Entry> {
         entries
     }
@@ -52,7 +54,23 @@ pub trait Oddity: Send + Sync {
 }
 
 /// A log with an oddity.
-pub struct OddLog<T>(pub T);
+pub struct OddLog<T>(pub Arc<T>);
+
+impl<T> OddLog<T> {
+    /// The log that differs so.
+    pub fn new(oddity: T) -> Self {
+        Self(Arc::new(oddity))
+    }
+}
+
+struct OddTail<T>(Arc<T>, Box<dyn Tail>);
+
+#[async_trait]
+impl<T: Oddity> Tail for OddTail<T> {
+    async fn next(&mut self, max: usize) -> Result<Vec<Entry>, LogError> {
+        self.1.next(max).await.map(|entries| self.0.given(entries))
+    }
+}
 
 #[async_trait]
 impl<T: Oddity> EventLog for OddLog<T> {
@@ -87,6 +105,6 @@ impl<T: Oddity> EventLog for OddLog<T> {
     }
 
     fn tail(&self, from: u64) -> Box<dyn Tail> {
-        self.0.tail(from)
+        Box::new(OddTail(Arc::clone(&self.0), self.0.tail(from)))
     }
 }

@@ -33,7 +33,7 @@ impl Oddity for Held {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_knows_the_facts_of_one_before_it_that_is_not_folded_yet() {
     let house = House::new();
-    let log = Arc::new(OddLog(Held((*house.log).clone(), watch::Sender::new(false))));
+    let log = Arc::new(OddLog::new(Held((*house.log).clone(), watch::Sender::new(false))));
     let engine = Engine::start(house.on(Arc::clone(&log) as _)).await.unwrap();
     super::nodes::create(&engine).await;
     let before = house.log.head().await.unwrap();

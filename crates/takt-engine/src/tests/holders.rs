@@ -87,7 +87,7 @@ struct Failing {
 
 impl Failing {
     fn of(town: &Town) -> Arc<OddLog<Self>> {
-        Arc::new(OddLog(Self {
+        Arc::new(OddLog::new(Self {
             log: (*town.house.log).clone(),
             is_away: AtomicBool::new(false),
             refused: Mutex::default(),

@@ -237,7 +237,7 @@ async fn a_holder_that_is_frozen_with_a_batch_in_hand_doubles_nothing_when_it_go
     let (freeze, frozen) = tokio::sync::watch::channel(false);
     let waiting = Arc::new(AtomicI64::new(0));
     let log = (*town.house.log).clone();
-    let log = Arc::new(OddLog(Freezing { log, frozen, waiting: Arc::clone(&waiting) }));
+    let log = Arc::new(OddLog::new(Freezing { log, frozen, waiting: Arc::clone(&waiting) }));
     let old = town.node_on(log).await;
     create(&old).await;
     until("the first node holds the lease", async || holds(&old)).await;

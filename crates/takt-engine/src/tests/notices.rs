@@ -330,7 +330,7 @@ async fn what_another_node_asked_for_while_this_one_looked_is_not_asked_for_agai
     line(&engine, pull("a")).await;
     let pulled = engine.shared().read(|world| world.streams[&shop()].line_seq);
     engine.shutdown().await;
-    let log = Arc::new(OddLog(Overtaken {
+    let log = Arc::new(OddLog::new(Overtaken {
         log: (*house.log).clone(),
         engine: Default::default(),
         other: Mutex::new(Some(asked_by_another("a", pulled))),

@@ -62,7 +62,7 @@ async fn an_entry_that_does_not_follow_its_subject_is_named_also_after_a_restart
     engine.shutdown().await;
     assert!(saved < seq);
 
-    let parts = house.on(Arc::new(OddLog(Altered((*house.log).clone(), seq))));
+    let parts = house.on(Arc::new(OddLog::new(Altered((*house.log).clone(), seq))));
     let refused = Engine::start(parts).await.err().unwrap();
     let cause = std::error::Error::source(&refused).unwrap().to_string();
     assert!(cause.contains(&format!("entry {seq} is damaged")), "{cause}");
@@ -163,7 +163,7 @@ impl Oddity for Failing {
 async fn on_failing_log(failures: i64, error: LogError) -> Engine {
     let house = House::new();
     let log = Failing { log: (*house.log).clone(), failures: AtomicI64::new(failures), error };
-    let parts = house.on(Arc::new(OddLog(log)));
+    let parts = house.on(Arc::new(OddLog::new(log)));
     Engine::start(parts).await.unwrap()
 }
 

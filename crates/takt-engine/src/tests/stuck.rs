@@ -34,7 +34,7 @@ async fn a_log_that_takes_nothing_is_told_to_who_asks_and_everything_goes_on_aft
     let house = House::new();
     let refuses = Arc::new(AtomicBool::new(false));
     let log = Refusing { log: Arc::clone(&house.log), refuses: Arc::clone(&refuses) };
-    let engine = Engine::start(house.on(Arc::new(OddLog(log)))).await.unwrap();
+    let engine = Engine::start(house.on(Arc::new(OddLog::new(log)))).await.unwrap();
     create(&engine).await;
     refuses.store(true, Ordering::SeqCst);
     let moved = timeout(PATIENCE, board(&engine, add("a"))).await.unwrap();

@@ -25,7 +25,7 @@ impl Oddity for Narrow {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_that_cannot_be_stored_parks_its_card_until_its_letters_are_gone() {
     let town = Town::new(Duration::from_secs(2));
-    let engine = town.node_on(Arc::new(OddLog(Narrow((*town.house.log).clone(), 3000)))).await;
+    let engine = town.node_on(Arc::new(OddLog::new(Narrow((*town.house.log).clone(), 3000)))).await;
     create(&engine).await;
     let long = "x".repeat(3000);
     let messages = [
