@@ -28,6 +28,11 @@ const CURSOR_EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 512;
 /// How many messages are sent at once, at most.
 const AT_ONCE: usize = 500;
+/// After so many at once the outlet rests for this many times as long as sending took: whoever
+/// publishes comes before those who are told.
+const REST: u32 = 9;
+/// The longest rest, so that a slow server does not make it slower still.
+const LONGEST_REST: Duration = Duration::from_millis(500);
 /// A cursor that is so far behind is written although nothing was sent.
 const FAR: u64 = 20_000;
 /// A stream that was made no longer ago than this is told from its beginning.
@@ -94,16 +99,18 @@ impl Outlet {
         }
         self.told = self.told.max(self.written);
         let mut changes = self.shared.changes.subscribe();
+        self.catch_up().await?;
         let mut cursor_at = Instant::now();
         loop {
-            self.catch_up().await?;
             let is_due = tokio::time::sleep_until(cursor_at + CURSOR_EVERY);
             tokio::select! {
                 changed = next(&mut changes) => {
                     let Some(changed) = changed else {
                         return Err(Error::Unavailable("the engine has stopped".to_owned()));
                     };
-                    self.tell_live(changed).await?;
+                    if !self.tell_live(changed).await? {
+                        self.catch_up().await?;
+                    }
                 }
                 () = is_due => {}
             }
@@ -154,13 +161,17 @@ impl Outlet {
         Ok(())
     }
 
-    /// Tells of what has come live, as far as nothing is missing; the rest is read from the log.
-    async fn tell_live(&mut self, changed: Vec<Arc<Recorded>>) -> Result<(), Error> {
+    /// Tells of what has come live, as far as nothing is missing before it. Where something is, or
+    /// too much has come, it returns that the log must be read.
+    async fn tell_live(&mut self, changed: Vec<Arc<Recorded>>) -> Result<bool, Error> {
+        let has_come = !changed.is_empty();
         let new = changed.into_iter().skip_while(|one| one.seq <= self.told);
-        let following = (self.told + 1..).zip(new).take_while(|(seq, one)| one.seq == *seq);
-        let following: Vec<_> = following.map(|(_, one)| one).collect();
+        let new: Vec<_> = new.collect();
+        let whole = (self.told + 1..).zip(&new).take_while(|(seq, one)| one.seq == *seq).count();
+        let following = new.get(..whole).unwrap_or_default();
         let last = following.last().map_or(self.told, |one| one.seq);
-        self.tell(&following, last).await
+        self.tell(following, last).await?;
+        Ok(has_come && whole == new.len())
     }
 
     /// Tells of events, which are all of this stream up to a sequence that it had not told of.
@@ -170,8 +181,12 @@ impl Outlet {
         });
         let messages: Vec<OutMessage> = told.flat_map(|one| self.messages(one)).collect();
         for some in messages.chunks(AT_ONCE) {
+            let begun = Instant::now();
             let sent = self.outbox.send(some.to_vec()).await;
             sent.map_err(|error| Error::Unavailable(error.to_string()))?;
+            if some.len() == AT_ONCE {
+                tokio::time::sleep((begun.elapsed() * REST).min(LONGEST_REST)).await;
+            }
         }
         if let Some(last) = messages.last() {
             self.sent = last.seq.max(self.sent);

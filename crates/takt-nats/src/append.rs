@@ -1,56 +1,23 @@
-//! Appending: one message, or an atomic batch (ADR-50), each with the expectations it rests on.
+//! Appending: one message, or an atomic batch, each with the expectations it rests on.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-use async_nats::client::Request;
-use async_nats::header::{
-    HeaderMap, HeaderName, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID,
-    NATS_BATCH_SEQUENCE, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-};
-use async_nats::{Client, Message};
-use serde::Deserialize;
+use async_nats::Client;
+use async_nats::header::{HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use takt_ports::{Append, AppendError, Condition, Entry, Hash, Subject};
 
+use crate::batch::{self, Sending, Sent};
 use crate::entry::headers;
 use crate::heads::head_after;
 
 /// Names the subject that an expectation is about, where it is not the message's own.
 const EXPECTED_SUBJECT: HeaderName =
     HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
-/// How long the server may take to store a batch.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// The limits of a batch, as [`Append`] states them.
 const MOST: usize = 1000;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// What headers and subject may add to a payload.
 const AROUND: usize = 2048;
-
-/// What an answer says.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    #[serde(default)]
-    seq: u64,
-    error: Option<Refusal>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
-
-/// How sending ended.
-pub(crate) enum Sent {
-    /// Stored; the last message has this sequence.
-    Stored(u64),
-    /// An expectation does not hold, or the outcome is not known: the log has to be asked.
-    Ask(String),
-    /// The server cannot store now, and has not.
-    Refused(String),
-}
 
 /// A message with its expectation, still without its place in the log.
 pub(crate) struct Draft {
@@ -117,31 +84,10 @@ pub(crate) fn drafts(
 
 /// Sends one message or one atomic batch.
 pub(crate) async fn send(client: &Client, drafts: &[Draft]) -> Sent {
-    let Some((last, before)) = drafts.split_last() else {
-        return Sent::Refused("there is nothing to store".to_owned());
-    };
-    let batch = uuid::Uuid::new_v4().simple().to_string();
-    for (place, draft) in (1_usize..).zip(before) {
-        let headers = in_batch(draft, &batch, place);
-        let (subject, bytes) = (draft.entry.subject.to_string(), draft.entry.bytes.clone());
-        if let Err(error) = client.publish_with_headers(subject, headers, bytes).await {
-            return Sent::Ask(error.to_string());
-        }
-    }
-    let mut headers = with_expectation(last);
-    if !before.is_empty() {
-        headers = in_batch(last, &batch, drafts.len());
-        headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-    }
-    let request = Request::new().headers(headers).payload(last.entry.bytes.clone());
-    let request = request.timeout(Some(PATIENCE));
-    match client.send_request(last.entry.subject.to_string(), request).await {
-        Ok(message) => answer(&message),
-        Err(error) => Sent::Ask(error.to_string()),
-    }
+    batch::send(client, drafts.iter().map(sending)).await
 }
 
-fn with_expectation(draft: &Draft) -> HeaderMap {
+fn sending(draft: &Draft) -> Sending {
     let mut headers = headers(&draft.entry.id, &draft.entry.prev);
     if let Some((other, last_seq)) = &draft.expects {
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last_seq.to_string().as_str());
@@ -149,31 +95,8 @@ fn with_expectation(draft: &Draft) -> HeaderMap {
             headers.insert(EXPECTED_SUBJECT, other.as_str());
         }
     }
-    headers
-}
-
-fn in_batch(draft: &Draft, batch: &str, place: usize) -> HeaderMap {
-    let mut headers = with_expectation(draft);
-    headers.insert(NATS_BATCH_ID, batch);
-    headers.insert(NATS_BATCH_SEQUENCE, place.to_string().as_str());
-    headers
-}
-
-fn answer(message: &Message) -> Sent {
-    let said: Answer = match serde_json::from_slice(&message.payload) {
-        Ok(said) => said,
-        Err(error) => return Sent::Ask(format!("the answer does not read: {error}")),
-    };
-    match said.error {
-        None => Sent::Stored(said.seq),
-        // An expectation does not hold; an earlier copy of this very batch may be why.
-        Some(it) if [10071, 10164, 10201].contains(&it.err_code) => {
-            Sent::Ask(format!("{} ({})", it.description, it.err_code))
-        }
-        // Whatever else the server says no for, a limit, a setting or a want of room: nothing is
-        // stored, and deciding again would bring the same answer.
-        Some(it) => Sent::Refused(format!("{} ({})", it.description, it.err_code)),
-    }
+    let (subject, bytes) = (draft.entry.subject.to_string(), draft.entry.bytes.clone());
+    Sending { subject, headers, bytes }
 }
 
 #[cfg(test)]

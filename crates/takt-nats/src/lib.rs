@@ -2,6 +2,7 @@
 
 mod apart;
 mod append;
+mod batch;
 mod blobs;
 mod careful;
 mod connection;

@@ -14,7 +14,8 @@ use takt_ports::{
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::append::{self, Draft, Sent};
+use crate::append::{self, Draft};
+use crate::batch::Sent;
 use crate::connection::Connection;
 use crate::error::OpenError;
 use crate::get::{self, unavailable};

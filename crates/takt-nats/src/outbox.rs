@@ -9,6 +9,7 @@ use async_nats::jetstream::stream::DiscardPolicy;
 use async_trait::async_trait;
 use takt_ports::{OutMessage, Outbox, OutboxError};
 
+use crate::batch::{self, Sending, Sent};
 use crate::error::OpenError;
 use crate::streams::{keeping, made_or_checked};
 
@@ -18,8 +19,9 @@ const SUBJECTS: &[&str] = &["takt.cdevents.>", "takt.andon.>"];
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A node that sends again what it was not told the fate of does so within this time.
 const KNOWN_AGAIN: Duration = Duration::from_secs(2 * 60);
-/// How many messages are under way at once, far fewer than the client waits for.
-const UNDER_WAY: usize = 500;
+/// How many messages and bytes are under way at once; a batch may hold a thousand messages.
+const MOST: usize = 500;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// The header that holds the sequence of the log's entry that a message tells of.
 pub const SEQUENCE_HEADER: &str = "taktseq";
 
@@ -36,6 +38,7 @@ impl NatsOutbox {
     /// When it has other settings, or JetStream does not answer.
     pub async fn open(context: Context, replicas: usize) -> Result<Self, OpenError> {
         let mut config = keeping(NAME, SUBJECTS, replicas);
+        config.allow_atomic_publish = true;
         config.max_age = KEPT;
         config.discard = DiscardPolicy::Old;
         config.duplicate_window = KNOWN_AGAIN;
@@ -57,24 +60,47 @@ fn headers(message: &OutMessage) -> Result<HeaderMap, OutboxError> {
     Ok(headers)
 }
 
+fn sending(message: OutMessage) -> Result<Sending, OutboxError> {
+    let (headers, subject) = (headers(&message)?, message.subject.to_string());
+    Ok(Sending { subject, headers, bytes: message.bytes })
+}
+
+impl NatsOutbox {
+    /// Sends messages each by itself: the server passes over those that it has under their key.
+    async fn send_each(&self, messages: Vec<Sending>) -> Result<(), OutboxError> {
+        let mut under_way = Vec::with_capacity(messages.len());
+        for Sending { subject, headers, bytes } in messages {
+            let sent = self.context.publish_with_headers(subject, headers, bytes).await;
+            under_way.push(sent.map_err(|error| unavailable(&error))?);
+        }
+        for stored in under_way {
+            stored.await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Outbox for NatsOutbox {
     async fn send(&self, messages: Vec<OutMessage>) -> Result<(), OutboxError> {
-        let mut messages = messages.into_iter();
-        loop {
-            let mut under_way = Vec::new();
-            for message in messages.by_ref().take(UNDER_WAY) {
-                let headers = headers(&message)?;
-                let subject = message.subject.to_string();
-                let sent = self.context.publish_with_headers(subject, headers, message.bytes).await;
-                under_way.push(sent.map_err(|error| unavailable(&error))?);
+        let client = self.context.client();
+        let mut messages = messages.into_iter().peekable();
+        while messages.peek().is_some() {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while let Some(message) = messages.next_if(|next| {
+                bytes += next.bytes.len();
+                batch.is_empty() || (batch.len() < MOST && bytes <= MOST_BYTES)
+            }) {
+                batch.push(sending(message)?);
             }
-            if under_way.is_empty() {
-                return Ok(());
-            }
-            for stored in under_way {
-                stored.await.map_err(|error| unavailable(&error))?;
+            // Stored at once they wait for the disk once. A batch in which one message is stored
+            // already is refused as a whole, and one without an answer may be stored.
+            if batch.len() == 1
+                || !matches!(batch::send(&client, batch.iter().cloned()).await, Sent::Stored(_))
+            {
+                self.send_each(batch).await?;
             }
         }
+        Ok(())
     }
 }
