@@ -34,7 +34,7 @@ impl Ahead {
                 None => drop(heads.insert(draft.aggregate.clone(), seq)),
             }
         }
-        let ids = placed().map(|(seq, draft)| (draft.meta.id, seq)).collect();
+        let ids = placed().map(|(seq, draft)| (draft.id, seq)).collect();
         let last = first + (drafts.len() as u64).saturating_sub(1);
         self.0.push_back((last, Batch { ids, heads }));
     }

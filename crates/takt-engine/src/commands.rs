@@ -137,8 +137,8 @@ impl Ids {
 }
 
 fn receipt(mailbox: &Mailbox, drafts: &[Draft], warnings: Vec<Unmet>) -> Receipt {
-    let ids = drafts.iter().map(|draft| draft.meta.id).collect();
-    let subject = drafts.first().map(|draft| draft.meta.subject.clone()).unwrap_or_default();
+    let ids = drafts.iter().map(|draft| draft.id).collect();
+    let subject = drafts.first().map(|draft| draft.subject.clone()).unwrap_or_default();
     Receipt { sequence: mailbox.written, ids, subject, duplicate: false, warnings }
 }
 
@@ -198,7 +198,7 @@ fn drafts(
             meta.subject = subject;
             meta.correlation = correlation.clone().filter(|_| ordinal > 0);
             meta.digest = (ordinal == 0).then(|| digest.clone());
-            Draft { aggregate: aggregate.clone(), meta, event }
+            Draft::new(&mailbox.stream, aggregate.clone(), meta, &event)
         })
         .collect()
 }

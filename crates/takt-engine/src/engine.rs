@@ -199,7 +199,7 @@ impl Engine {
         let came = facts.into_iter().map(|bytes| Came {
             is_replayed: letter.is_some(),
             letter,
-            ..Came::of(shared, bytes)
+            ..Came::of(shared, stream, bytes)
         });
         let came = came.collect();
         self.publish_here(stream, came, deadline.saturating_sub(asked.elapsed())).await

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use takt_domain::fact::Fact;
 use takt_domain::system::{IntakeAdvanced, Parked};
-use takt_domain::{Aggregate, Event, EventId, Time, system};
+use takt_domain::{Aggregate, Event, EventId, Meta, StreamName, Time, system};
 use takt_ports::AppendError;
 
 use crate::conflicts::Conflicts;
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::mailbox::{Draft, Mailbox};
 use crate::shared::Shared;
 use judge::{Judged, Verdict, judge};
+use parked::{Thing, thing};
 
 /// How many facts one append may hold, beside the intake's position.
 pub(crate) const BATCH: usize = 999;
@@ -86,12 +87,13 @@ pub enum Published {
     },
 }
 
-/// What came, and what it was understood as.
+/// What came, understood and written as the log would have it: this needs no look at what is
+/// recorded, and so goes on beside the mailbox.
 pub(crate) struct Came {
     pub(crate) bytes: Bytes,
     /// The event of this Takt's own that it says it is.
     pub(crate) own: Option<EventId>,
-    pub(crate) fact: Result<Fact, Misfit>,
+    pub(crate) fact: Result<Understood, Misfit>,
     /// Its place in the inbox, if it came from there.
     pub(crate) seq: u64,
     /// The id of its dead letter where that does not follow from what it says.
@@ -100,12 +102,47 @@ pub(crate) struct Came {
     pub(crate) is_replayed: bool,
 }
 
+/// A fact with what would be recorded of it.
+pub(crate) struct Understood {
+    pub(crate) source: SmolStr,
+    /// The id that its source has given it.
+    pub(crate) id: SmolStr,
+    pub(crate) digest: SmolStr,
+    pub(crate) thing: Thing,
+    pub(crate) draft: Draft,
+}
+
+impl Understood {
+    fn of(stream: &StreamName, fact: Fact, now: Time) -> Self {
+        let thing = thing(&fact);
+        let meta = Meta {
+            id: EventId::derive(&fact.source, &fact.id, 0),
+            source: fact.source.clone(),
+            subject: fact.subject,
+            time: fact.time,
+            recorded: now,
+            sequence: fact.sequence,
+            actor: None,
+            causation: None,
+            correlation: fact.correlation,
+            traceparent: fact.traceparent,
+            historical: fact.historical,
+            digest: Some(fact.digest.clone()),
+            cdevent: fact.cdevent,
+        };
+        let (aggregate, event) = fact.report.into_event();
+        let draft = Draft::new(stream, aggregate, meta, &event);
+        Self { source: fact.source, id: fact.id, digest: fact.digest, thing, draft }
+    }
+}
+
 impl Came {
-    /// Understands bytes; no part of this needs the read side.
-    pub(crate) fn of(shared: &Shared, bytes: Bytes) -> Self {
+    /// Understands bytes that came for a stream.
+    pub(crate) fn of(shared: &Shared, stream: &StreamName, bytes: Bytes) -> Self {
         let own = may_come_from(&shared.source, &bytes).then(|| takt_events::origin(&bytes));
         let own = own.flatten().filter(|(source, _)| *source == shared.source);
-        let fact = (shared.parse)(&bytes, shared.clock.now());
+        let now = shared.clock.now();
+        let fact = (shared.parse)(&bytes, now).map(|fact| Understood::of(stream, fact, now));
         Self { own: own.map(|(_, id)| id), fact, bytes, seq: 0, letter: None, is_replayed: false }
     }
 
@@ -272,9 +309,7 @@ async fn append(
 
 pub(crate) fn advanced(mailbox: &Mailbox, event: IntakeAdvanced) -> Draft {
     let id = EventId(uuid::Uuid::now_v7());
-    Draft {
-        aggregate: Aggregate::Intake,
-        meta: mailbox.meta(id, mailbox.shared.clock.now(), "takt"),
-        event: Event::System(system::Event::IntakeAdvanced(event)),
-    }
+    let meta = mailbox.meta(id, mailbox.shared.clock.now(), "takt");
+    let event = Event::System(system::Event::IntakeAdvanced(event));
+    Draft::new(&mailbox.stream, Aggregate::Intake, meta, &event)
 }

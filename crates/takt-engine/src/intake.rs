@@ -117,8 +117,9 @@ impl Intake {
     /// Understands messages beside everything else that goes on.
     async fn understood(&self, messages: Vec<Message>) -> Result<Vec<Came>, Error> {
         let (shared, creation) = (Arc::clone(self.engine.shared()), self.inbox.creation());
+        let stream = self.stream.clone();
         let understand = move || {
-            let one = |message| understand(&shared, creation, message);
+            let one = |message| understand(&shared, &stream, creation, message);
             messages.into_iter().map(one).collect()
         };
         let understood = tokio::task::spawn_blocking(understand).await;
@@ -159,10 +160,10 @@ impl Intake {
     }
 }
 
-fn understand(shared: &Shared, inbox: uuid::Uuid, message: Message) -> Came {
+fn understand(shared: &Shared, stream: &StreamName, inbox: uuid::Uuid, message: Message) -> Came {
     let (seq, letter) = (message.seq, Some(letter_id(inbox, message.seq)));
     let came = match shared.text_of(&message) {
-        Ok(text) => Came::of(shared, text),
+        Ok(text) => Came::of(shared, stream, text),
         Err(misfit) => Came::misfit(message.bytes, misfit),
     };
     Came { seq, letter, ..came }

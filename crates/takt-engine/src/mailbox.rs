@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use smol_str::SmolStr;
 use takt_domain::system::{Refusals, RefusalsSummed};
 use takt_domain::{Aggregate, ColumnName, Event, EventId, Meta, StreamName, Time, system};
@@ -88,10 +89,25 @@ pub(crate) struct Mailbox {
 }
 
 /// An event on its way to the log.
+#[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) aggregate: Aggregate,
-    pub(crate) meta: Meta,
-    pub(crate) event: Event,
+    pub(crate) id: EventId,
+    pub(crate) subject: SmolStr,
+    bytes: Bytes,
+}
+
+impl Draft {
+    /// An event of a stream as the log will have it.
+    pub(crate) fn new(
+        stream: &StreamName,
+        aggregate: Aggregate,
+        meta: Meta,
+        event: &Event,
+    ) -> Self {
+        let bytes = takt_events::encode(stream, &aggregate, &meta, event).into();
+        Self { aggregate, id: meta.id, subject: meta.subject, bytes }
+    }
 }
 
 /// Runs a mailbox until its senders are gone and its queue is empty.
@@ -247,14 +263,8 @@ impl Mailbox {
             .iter()
             .map(|draft| NewEntry {
                 subject: Subject::of(&self.stream, &draft.aggregate),
-                id: draft.meta.id,
-                bytes: takt_events::encode(
-                    &self.stream,
-                    &draft.aggregate,
-                    &draft.meta,
-                    &draft.event,
-                )
-                .into(),
+                id: draft.id,
+                bytes: draft.bytes.clone(),
             })
             .collect();
         let appended = self.shared.log.append(Append { conditions, entries }).await;
@@ -327,7 +337,7 @@ impl Mailbox {
         let id = EventId(uuid::Uuid::now_v7());
         let meta = self.meta(id, self.shared.clock.now(), "takt");
         let event = Event::System(system::Event::RefusalsSummed(RefusalsSummed { refusals }));
-        let draft = Draft { aggregate: Aggregate::Refusals, meta, event };
+        let draft = Draft::new(&self.stream, Aggregate::Refusals, meta, &event);
         if let Err(error) = self.append(&[draft], &[], self.as_of()).await {
             tracing::warn!(stream = %self.stream, %error, "refusals could not be written yet");
             self.refused = refused;

@@ -212,7 +212,7 @@ fn follow(
         if let Event::Andon(event) = &event {
             *line = andon::evolve(std::mem::take(line), &meta, event);
         }
-        batch.drafts.push(Draft { aggregate: Aggregate::Line, meta, event });
+        batch.drafts.push(Draft::new(&mailbox.stream, Aggregate::Line, meta, &event));
     }
     whole
 }
@@ -251,11 +251,8 @@ fn ended(line: &andon::Line, event: &andon::Event) -> Option<Time> {
 
 fn cursor(mailbox: &Mailbox, through: u64) -> Draft {
     let meta = mailbox.meta(EventId(uuid::Uuid::now_v7()), mailbox.shared.clock.now(), "takt");
-    Draft {
-        aggregate: Aggregate::Reactor(REACTOR.into()),
-        meta,
-        event: Event::System(system::Event::ReactorAdvanced(ReactorAdvanced { through })),
-    }
+    let event = Event::System(system::Event::ReactorAdvanced(ReactorAdvanced { through }));
+    Draft::new(&mailbox.stream, Aggregate::Reactor(REACTOR.into()), meta, &event)
 }
 
 /// Writes the cursor when intents were answered without events, at most once a second.

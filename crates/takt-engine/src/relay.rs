@@ -228,7 +228,7 @@ async fn answer(engine: &Engine, stream: &StreamName, called: Box<dyn Called>) {
             let came = facts.into_iter().map(|bytes| Came {
                 is_replayed: asked.letter.is_some(),
                 letter: asked.letter,
-                ..Came::of(engine.shared(), bytes)
+                ..Came::of(engine.shared(), stream, bytes)
             });
             let wait = Duration::from_millis(asked.wait_millis);
             let published = engine.publish_here(stream, came.collect(), wait).await;

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
-use takt_domain::fact::Fact;
 use takt_domain::system::Parked;
-use takt_domain::{EventId, Meta, Time, text};
+use takt_domain::{EventId, text};
 
-use super::parked::{Waiting, thing};
-use super::{Came, Misfit};
+use super::parked::Waiting;
+use super::{Came, Misfit, Understood};
 use crate::dead;
 use crate::error::Error;
 use crate::mailbox::{Draft, Mailbox};
@@ -41,20 +40,15 @@ pub(super) async fn judge(
     came: &[Came],
     unfit: Option<&str>,
 ) -> Result<Judged, Error> {
-    let index: Vec<Row> = came
+    let index: Vec<Option<u64>> = came
         .iter()
-        .map(|came| {
-            let Ok(fact) = &came.fact else { return Row::default() };
-            let id = EventId::derive(&fact.source, &fact.id, 0);
-            (id, mailbox.sequence_of(&id))
-        })
+        .map(|came| came.fact.as_ref().ok().and_then(|fact| mailbox.sequence_of(&fact.draft.id)))
         .collect();
-    let known = index.iter().filter_map(|(_, known)| *known).collect();
+    let known = index.iter().filter_map(|known| *known).collect();
     let mut judging = Judging {
         digests: recorded_digests(mailbox, known).await?,
         waiting: Waiting::of(mailbox, came).await?,
         batch: BTreeMap::new(),
-        now: mailbox.shared.clock.now(),
         judged: Judged {
             verdicts: Vec::with_capacity(came.len()),
             drafts: vec![],
@@ -64,30 +58,27 @@ pub(super) async fn judge(
         mailbox,
         unfit,
     };
-    for (came, row) in came.iter().zip(index) {
-        let verdict = judging.one(came, row);
+    for (came, known) in came.iter().zip(index) {
+        let verdict = judging.one(came, known);
         judging.judged.verdicts.push(verdict);
     }
     let (parked, freed) = judging.waiting.changes();
     Ok(Judged { parked, freed, ..judging.judged })
 }
 
-/// A fact's id in the log, and where it stands there, if it does.
-type Row = (EventId, Option<u64>);
-
 struct Judging<'a> {
     mailbox: &'a Mailbox,
     digests: BTreeMap<u64, SmolStr>,
     waiting: Waiting,
-    /// The places of the batch's own drafts.
-    batch: BTreeMap<EventId, usize>,
-    now: Time,
+    /// The places of the batch's own drafts, and their facts' digests.
+    batch: BTreeMap<EventId, (usize, &'a SmolStr)>,
     judged: Judged,
     unfit: Option<&'a str>,
 }
 
-impl Judging<'_> {
-    fn one(&mut self, came: &Came, (id, known): Row) -> Verdict {
+impl<'a> Judging<'a> {
+    /// Judges what came; a fact that is in the log already stands there at `known`.
+    fn one(&mut self, came: &'a Came, known: Option<u64>) -> Verdict {
         // What was read from the log and is published again is no news.
         if let Some(seq) = came.own.and_then(|own| self.mailbox.sequence_of(&own)) {
             return Verdict::Known(seq);
@@ -96,15 +87,13 @@ impl Judging<'_> {
             Ok(fact) => fact,
             Err(misfit) => return self.dead(came, misfit.clone(), None),
         };
-        let twin = self.batch.get(&id).copied();
-        let twin = twin.and_then(|place| Some((place, self.judged.drafts.get(place)?)));
-        let (same, digest) = match (twin, known) {
-            (Some((place, twin)), _) => (Verdict::Twin(place), twin.meta.digest.as_ref()),
+        let (same, digest) = match (self.batch.get(&fact.draft.id), known) {
+            (Some((place, digest)), _) => (Verdict::Twin(*place), Some(*digest)),
             (None, Some(seq)) => (Verdict::Known(seq), self.digests.get(&seq)),
             (None, None) if fact.source == self.mailbox.shared.source => {
                 return self.borrowed(came, fact);
             }
-            (None, None) => return self.fresh(came, fact, id),
+            (None, None) => return self.fresh(came, fact),
         };
         if digest == Some(&fact.digest) {
             return same;
@@ -112,29 +101,29 @@ impl Judging<'_> {
         self.dead(came, reused(fact), Some(name_of(fact)))
     }
 
-    fn fresh(&mut self, came: &Came, fact: &Fact, id: EventId) -> Verdict {
-        let thing = thing(fact);
+    fn fresh(&mut self, came: &Came, fact: &'a Understood) -> Verdict {
+        let thing = &fact.thing;
         let letter = came.letter.unwrap_or_else(|| {
             dead::id_of(&self.mailbox.stream, &came.bytes, Some(&name_of(fact)))
         });
-        if let Some(first) = self.waiting.first(&thing).filter(|first| *first != letter) {
-            self.waiting.park(thing, letter);
+        if let Some(first) = self.waiting.first(thing).filter(|first| *first != letter) {
+            self.waiting.park(thing.clone(), letter);
             return Verdict::Dead(behind(first), letter);
         }
         if let Some(problem) = self.unfit {
-            self.waiting.park(thing, letter);
+            self.waiting.park(thing.clone(), letter);
             return Verdict::Dead(unfit(problem), letter);
         }
         self.waiting.free(letter);
         let place = self.judged.drafts.len();
-        self.batch.insert(id, place);
-        self.judged.drafts.push(draft(fact.clone(), id, self.now));
+        self.batch.insert(fact.draft.id, (place, &fact.digest));
+        self.judged.drafts.push(fact.draft.clone());
         Verdict::Draft(place)
     }
 
     /// A fact under this Takt's own source: an event of another stream is no news either, and
     /// anything else was never written here.
-    fn borrowed(&self, came: &Came, fact: &Fact) -> Verdict {
+    fn borrowed(&self, came: &Came, fact: &Understood) -> Verdict {
         let elsewhere = came.own.and_then(|own| {
             self.mailbox.shared.read(|world| {
                 let mut streams = world.streams.keys();
@@ -193,7 +182,7 @@ async fn read_digests(
     Ok(())
 }
 
-fn reused(fact: &Fact) -> Misfit {
+fn reused(fact: &Understood) -> Misfit {
     Misfit {
         reason: format!(
             "identity reused: source `{}` and id `{}` are recorded with other content",
@@ -204,7 +193,7 @@ fn reused(fact: &Fact) -> Misfit {
     }
 }
 
-fn not_its_own(fact: &Fact) -> Misfit {
+fn not_its_own(fact: &Understood) -> Misfit {
     Misfit {
         reason: format!(
             "not a fact: source `{}` is this Takt, which has recorded no event with id `{}`",
@@ -217,7 +206,7 @@ fn not_its_own(fact: &Fact) -> Misfit {
 }
 
 /// What a dead letter's id comes from where the fact is understood.
-fn name_of(fact: &Fact) -> String {
+fn name_of(fact: &Understood) -> String {
     let (source, id) = (&fact.source, &fact.id);
     format!("{}:{source}{}:{id}{}", source.len(), id.len(), fact.digest)
 }
@@ -238,24 +227,4 @@ fn behind(first: uuid::Uuid) -> Misfit {
         place: "the whole event".to_owned(),
         remedy: format!("replay or drop letter `{first}` first, then replay this one"),
     }
-}
-
-fn draft(fact: Fact, id: EventId, now: Time) -> Draft {
-    let meta = Meta {
-        id,
-        source: fact.source,
-        subject: fact.subject,
-        time: fact.time,
-        recorded: now,
-        sequence: fact.sequence,
-        actor: None,
-        causation: None,
-        correlation: fact.correlation,
-        traceparent: fact.traceparent,
-        historical: fact.historical,
-        digest: Some(fact.digest),
-        cdevent: fact.cdevent,
-    };
-    let (aggregate, event) = fact.report.into_event();
-    Draft { aggregate, meta, event }
 }

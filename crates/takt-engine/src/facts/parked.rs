@@ -52,10 +52,9 @@ impl Waiting {
             return Ok(waiting);
         };
         for fact in came.iter().filter_map(|came| came.fact.as_ref().ok()) {
-            let thing = thing(fact);
-            let Some(letters) = parked.remove(&thing) else { continue };
+            let Some(letters) = parked.remove(&fact.thing) else { continue };
             let left = waiting.still_kept(mailbox, letters).await?;
-            waiting.letters.insert(thing, left);
+            waiting.letters.insert(fact.thing.clone(), left);
         }
         Ok(waiting)
     }
