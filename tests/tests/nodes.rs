@@ -6,6 +6,7 @@
     reason = "a test's helpers fail the test by panicking"
 )]
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,20 @@ impl House {
         let log = self.other.ok(&["events", "read", "-o", "jsonl"]);
         let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         events.filter(|event| event["type"] == kind).collect()
+    }
+
+    /// The subjects of all that subscribers were told, once there is so much; the keys differ.
+    fn told(&self, count: usize) -> Vec<String> {
+        let read = || {
+            let ended = Ended::of(tools::script("out.py").arg(self.nats.url()).output().unwrap());
+            assert_eq!(ended.code, 0, "{}", ended.err);
+            let lines = ended.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            lines.collect::<Vec<_>>()
+        };
+        let told = until("what subscribers are told", read, |told| told.len() >= count);
+        let keys: BTreeSet<&str> = told.iter().map(|one| one["key"].as_str().unwrap()).collect();
+        assert_eq!(keys.len(), told.len(), "a message was stored twice");
+        told.iter().map(|one| one["subject"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The node that holds the lease of the stream, and the other one.
@@ -181,6 +196,10 @@ fn a_holder_that_was_stopped_for_a_while_doubles_nothing_when_it_goes_on() {
     house.agree();
     assert_eq!(house.events("dev.takt.board.card_reported.v1").len(), 3000);
     assert_eq!(house.events("dev.takt.andon.pulled.v1").len(), 1);
+    let told = house.told(3001);
+    let of = |subject: &str| told.iter().filter(|one| one.starts_with(subject)).count();
+    assert_eq!(of("takt.andon.shop"), 1, "one pull is told once");
+    assert_eq!(of("takt.cdevents.shop.takt-card.moved"), 3000, "each move is told once");
     let what = "the holder of the lease stopped, another took over, the first went on";
     let measured = format!("stopped for {} s, 3000 facts recorded once", pause.as_secs());
     summary::row(what, 1, &measured);
