@@ -28,11 +28,9 @@ const CURSOR_EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 512;
 /// How many messages are sent at once, at most.
 const AT_ONCE: usize = 500;
-/// After so many at once the outlet rests for this many times as long as sending took: whoever
-/// publishes comes before those who are told.
-const REST: u32 = 9;
-/// The longest rest, so that a slow server does not make it slower still.
-const LONGEST_REST: Duration = Duration::from_millis(500);
+/// After so many at once the outlet rests for as long as sending took, but not longer than this:
+/// whoever publishes needs the server too.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 /// A cursor that is so far behind is written although nothing was sent.
 const FAR: u64 = 20_000;
 /// A stream that was made no longer ago than this is told from its beginning.
@@ -185,7 +183,7 @@ impl Outlet {
             let sent = self.outbox.send(some.to_vec()).await;
             sent.map_err(|error| Error::Unavailable(error.to_string()))?;
             if some.len() == AT_ONCE {
-                tokio::time::sleep((begun.elapsed() * REST).min(LONGEST_REST)).await;
+                tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;
             }
         }
         if let Some(last) = messages.last() {
