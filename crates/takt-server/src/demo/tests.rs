@@ -16,7 +16,7 @@ async fn engine(folder: &std::path::Path) -> Engine {
     Engine::start(Parts {
         log: Arc::new(EmbeddedLog::open(&folder.join("log"), Settings::default()).unwrap()),
         dead: Arc::new(MemoryDeadLetters::default()),
-        store: Arc::new(SledStore::open(&folder.join("sled")).unwrap().0),
+        store: Arc::new(store(&folder.join("sled")).await),
         clock: Arc::new(SystemClock),
         parse: |bytes, now| {
             takt_intake::parse(bytes, now).map_err(|it| Misfit {
@@ -32,6 +32,18 @@ async fn engine(folder: &std::path::Path) -> Engine {
     })
     .await
     .unwrap()
+}
+
+/// Opens the store; sled's own threads may hold the lock of one that was closed a moment longer.
+async fn store(path: &std::path::Path) -> SledStore {
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        match SledStore::open(path) {
+            Ok((store, _)) => return store,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn read<R>(engine: &Engine, read: impl FnOnce(&StreamView) -> R) -> R {
