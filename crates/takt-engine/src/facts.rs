@@ -102,7 +102,7 @@ pub(crate) struct Came {
     pub(crate) is_replayed: bool,
 }
 
-/// A fact with what would be recorded of it.
+/// A fact with what would be recorded of it. Its `recordedtime` is now, a little before it is stored.
 pub(crate) struct Understood {
     pub(crate) source: SmolStr,
     /// The id that its source has given it.

@@ -258,13 +258,15 @@ fn fold(shared: &Shared, batch: Batch) -> Result<(), LogError> {
     result
 }
 
-/// A read side folded from the log up to a sequence, going on from `folded`.
+/// A read side folded from the log up to a sequence, going on from `folded`; another node may have
+/// seen more than the log has by now, and then it is folded up to the log's end.
 pub(crate) async fn replay(
     log: &Arc<dyn EventLog>,
     folded: Folded,
     through: u64,
 ) -> Result<Folded, LogError> {
     let (mut world, mut trail) = folded;
+    let through = through.min(log.head().await?);
     let mut ahead = ReadAhead::of(log, world.seq + 1, through, decoded_again);
     while let Some(batch) = ahead.next().await? {
         for (entry, recorded) in &batch {

@@ -172,7 +172,7 @@ impl Outlet {
         Ok(has_come && whole == new.len())
     }
 
-    /// Tells of events, which are all of this stream up to a sequence that it had not told of.
+    /// Tells of events, among which are all of this stream up to a sequence that it had not told of.
     async fn tell(&mut self, recorded: &[Arc<Recorded>], through: u64) -> Result<(), Error> {
         let told = recorded.iter().filter(|one| {
             one.stream == self.stream && !one.meta.historical && !one.aggregate.is_system()

@@ -1,6 +1,7 @@
 //! The connection to the nats-server: made once, kept up, and honest about its state.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, context::ContextBuilder};
@@ -78,7 +79,7 @@ impl Connection {
         let servers = shown(&settings.servers);
         let addresses = addresses(&settings.servers)?;
         let (tell, link) = watch::channel(Link::Up);
-        let tell = Arc::new(Tell { link: tell, name: name.to_owned() });
+        let tell = Arc::new(Tell::new(tell, name));
         let options = options(settings).await?.name(name).event_callback(move |event| {
             let tell = Arc::clone(&tell);
             async move { heard(&tell, &event) }
@@ -235,6 +236,15 @@ async fn options(settings: &Settings) -> Result<ConnectOptions, ConnectError> {
 struct Tell {
     link: watch::Sender<Link>,
     name: String,
+    /// Whether the connection that was opened has been told of. That comes when somebody may be
+    /// waiting for an answer on it already, who must not take it for another one.
+    is_begun: AtomicBool,
+}
+
+impl Tell {
+    fn new(link: watch::Sender<Link>, name: &str) -> Self {
+        Self { link, name: name.to_owned(), is_begun: AtomicBool::new(false) }
+    }
 }
 
 impl Drop for Tell {
@@ -247,6 +257,7 @@ impl Drop for Tell {
 fn heard(tell: &Tell, event: &Event) {
     let connection = tell.name.as_str();
     match event {
+        Event::Connected if !tell.is_begun.swap(true, Ordering::AcqRel) => {}
         Event::Connected => {
             if tell.link.send_replace(Link::Up) != Link::Up {
                 tracing::info!(connection, "the nats-server is reached again");
@@ -283,6 +294,21 @@ mod tests {
         let refused = addresses("nats://a:4222, nats://me:secret@b:4222").unwrap_err().to_string();
         assert!(refused.contains("`nats://b:4222`") && !refused.contains("secret"), "{refused}");
         assert_eq!(addresses("nats://a:4222,b:4222").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_first_connection_is_no_news_and_every_later_one_is() {
+        let (link, mut heard_of) = watch::channel(Link::Up);
+        let tell = Tell::new(link, "test");
+        let mut is_news = |event: Event| {
+            heard(&tell, &event);
+            let has_changed = heard_of.has_changed().unwrap();
+            heard_of.mark_unchanged();
+            has_changed
+        };
+        assert!(!is_news(Event::Connected));
+        assert!(is_news(Event::Disconnected) && is_news(Event::Connected));
+        assert!(is_news(Event::Connected), "although nobody has told of the end of the one before");
     }
 
     #[test]

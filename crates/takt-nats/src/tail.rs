@@ -20,15 +20,15 @@ use crate::streams::is_missing;
 
 /// After so long without an entry the log itself is asked whether there should have been one.
 const WATCH: Duration = Duration::from_secs(5);
-/// How long a server that knows no such stream may still be starting.
+/// How long a server that knows no such stream, or too little of it, may still be starting.
 const SURE: Duration = Duration::from_secs(2);
 /// How much one answer holds, in bytes, as far as entries allow.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// Of so many entries that a consumer brings it is counted how many this node has appended itself.
-/// Where they are nearly all, it is given up: it costs the server as much as the appends do. The
-/// last batch may be brought before its acknowledgement.
+/// When a consumer has brought so many entries it is looked whether this node has appended all of
+/// them itself. Then it is given up: it costs the server as much as the appends do.
 const LOOKED_AT: u64 = 3000;
-const ECHOES: usize = 2000;
+/// The last of them may be brought before their acknowledgement, and are not looked at.
+const LATE: u64 = 1000;
 /// Then nothing for so long means that another node may have written.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -40,6 +40,8 @@ pub(crate) struct NatsTail {
     added: watch::Receiver<u64>,
     next: u64,
     following: Option<Following>,
+    /// The entry that a consumer has not brought although the log has it; 0 where there was none.
+    stalled_at: u64,
     /// How many entries the consumer has brought since it was last counted whose they were.
     brought: u64,
     /// Whether nobody else has appended of late, and there is no consumer for that reason.
@@ -56,6 +58,7 @@ impl NatsTail {
             added,
             next,
             following: None,
+            stalled_at: 0,
             brought: 0,
             is_alone: false,
         }
@@ -87,24 +90,12 @@ impl NatsTail {
     /// Asks the stream whether it is the one that was opened and has what was stored; returns its
     /// end.
     async fn check(&self) -> Result<u64, LogError> {
-        let damaged = |seq, reason: String| LogError::Damaged { seq, reason: reason.into() };
         let known = self.shared.known.load(Ordering::Acquire);
-        let stream = match self.stream().await? {
-            Some(stream) => stream,
-            None => {
-                let reason = format!(
-                    "the stream `{STREAM}` is gone; stop every node and restore it from a backup, \
-                     or start on a server of its own"
-                );
-                return Err(damaged(1, reason));
-            }
-        };
-        let info = stream.cached_info();
-        let id = info.config.metadata.get(ID).and_then(|id| id.parse().ok());
-        let end = info.state.last_sequence;
-        if id != Some(self.creation) {
-            let reason = format!("the stream `{STREAM}` was made anew since it was opened");
-            return Err(damaged(1, reason));
+        let mut end = self.end().await?;
+        if end < known {
+            // A leader that was just chosen may not have applied everything.
+            tokio::time::sleep(SURE).await;
+            end = self.end().await?;
         }
         if end < known {
             let reason = format!(
@@ -113,6 +104,24 @@ impl NatsTail {
             return Err(damaged(end + 1, reason));
         }
         Ok(end)
+    }
+
+    /// Where the stream ends, if it is the one that was opened.
+    async fn end(&self) -> Result<u64, LogError> {
+        let Some(stream) = self.stream().await? else {
+            let reason = format!(
+                "the stream `{STREAM}` is gone; stop every node and restore it from a backup, or \
+                 start on a server of its own"
+            );
+            return Err(damaged(1, reason));
+        };
+        let info = stream.cached_info();
+        let id = info.config.metadata.get(ID).and_then(|id| id.parse().ok());
+        if id != Some(self.creation) {
+            let reason = format!("the stream `{STREAM}` was made anew since it was opened");
+            return Err(damaged(1, reason));
+        }
+        Ok(info.state.last_sequence)
     }
 
     /// The stream; none when the server says twice that there is none, as one that is just starting
@@ -149,11 +158,16 @@ impl NatsTail {
     }
 
     fn gives(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
-        self.shared.saw(&entries);
+        // What was stored long ago tells nothing of where subjects end.
+        let known = self.shared.known.load(Ordering::Acquire);
+        if entries.last().is_some_and(|last| last.seq > known) {
+            self.shared.saw(&entries);
+        }
         if self.brought >= LOOKED_AT {
             self.brought = 0;
+            let until = self.next.saturating_sub(LATE);
             let since = self.next.saturating_sub(LOOKED_AT);
-            self.is_alone = self.shared.recent.count(since..self.next) >= ECHOES;
+            self.is_alone = self.shared.recent.count(since..until) as u64 == LOOKED_AT - LATE;
             if self.is_alone {
                 self.following = None;
             }
@@ -189,14 +203,24 @@ impl NatsTail {
                 self.following = None;
                 Err(unavailable(&error))
             }
-            Err(_silence) => {
-                if self.check().await? >= self.next {
-                    tracing::warn!(next = self.next, "a consumer has stalled and is made anew");
-                    self.following = None;
-                }
-                Ok(None)
-            }
+            Err(_silence) => self.stalled().await.map(|()| None),
         }
+    }
+
+    /// Looks, after a silence, whether there should have been an entry; a consumer that does not
+    /// bring it is made anew once.
+    async fn stalled(&mut self) -> Result<(), LogError> {
+        if self.check().await? < self.next {
+            return Ok(());
+        }
+        self.following = None;
+        if self.stalled_at == self.next {
+            let reason = format!("the log has entry {} and does not send it", self.next);
+            return Err(unavailable(&reason));
+        }
+        self.stalled_at = self.next;
+        tracing::warn!(next = self.next, "a consumer has stalled and is made anew");
+        Ok(())
     }
 
     /// What has come after a message and is here already.
@@ -228,6 +252,10 @@ impl NatsTail {
         }
         Ok(())
     }
+}
+
+fn damaged(seq: u64, reason: String) -> LogError {
+    LogError::Damaged { seq, reason: reason.into() }
 }
 
 #[async_trait]
