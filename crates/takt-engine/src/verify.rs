@@ -78,7 +78,10 @@ pub(crate) async fn all(engine: &Engine) -> Result<Vec<Verified>, Error> {
     let mut verified = Vec::with_capacity(rows.len());
     for Told { node, seq, live } in rows {
         folded = fold::replay(&shared.log, folded, seq).await?;
-        let digests = Some(Digests { live, replayed: folded.0.hash() });
+        // A node that has seen what the log has no more is wrong, whatever that has left behind.
+        let is_there = folded.0.seq == seq;
+        let replayed = if is_there { folded.0.hash() } else { Default::default() };
+        let digests = Some(Digests { live, replayed });
         verified.push(Verified { node, seq, digests });
     }
     verified.extend(missing.into_iter().map(|node| Verified { node, seq: 0, digests: None }));

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use takt_ports::{
     Append, AppendError, Inbox, InboxError, Incoming, Lease, LeaseError, LogError, Message,
-    Notifier,
+    Notifier, Relay,
 };
 use takt_projections::World;
 use takt_testkit::{MemoryInbox, MemoryLease, MemoryNotifier, OddLog, Oddity};
@@ -265,6 +265,26 @@ async fn a_node_that_holds_a_lease_and_does_not_answer_is_named_and_nothing_is_o
     silent.release("stream/away").await.unwrap();
     let verified = engine.verify_all().await.unwrap();
     assert_eq!(verified.iter().map(|it| (it.node, it.is_ok())).collect::<Vec<_>>(), [(own, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_seen_more_than_the_log_has_is_not_ok() {
+    let town = Town::new(Duration::from_secs(60));
+    let engine = town.node().await;
+    make(&engine, "shop").await;
+    let (live, seq) = engine.shared().read(|world| (world.hash(), world.seq));
+    let node = uuid::Uuid::from_u128(7);
+    let told = serde_json::json!({ "node": node, "seq": seq + 100, "live": live }).to_string();
+    let mut serving = town.relays.node().serve("hash").await.unwrap();
+    let other = tokio::spawn(async move {
+        while let Some(called) = serving.next().await {
+            called.answer(told.clone().into()).await;
+        }
+    });
+    let verified = engine.verify_all().await.unwrap();
+    let stands: Vec<_> = verified.iter().map(|it| (it.node == node, it.is_ok())).collect();
+    assert_eq!(stands, [(false, true), (true, false)]);
+    other.abort();
 }
 
 /// An inbox that compares what is purged with the position that is durable then.

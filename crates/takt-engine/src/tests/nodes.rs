@@ -13,7 +13,7 @@ pub(super) struct Town {
     pub(super) house: House,
     pub(super) leases: MemoryLeases,
     pub(super) inbox: MemoryInbox,
-    relays: MemoryRelays,
+    pub(super) relays: MemoryRelays,
     outbox: MemoryOutbox,
 }
 
