@@ -130,7 +130,11 @@ class Writers:
                     await asyncio.sleep(0.05)
 
         await asyncio.gather(*(one(card) for card in cards))
-        await client.close()
+        try:
+            await client.close()
+        except (OSError, asyncio.CancelledError):
+            # All is acknowledged; the server was killed while the client said good-bye.
+            pass
 
     def until_it_is_in(self, command):
         environment = os.environ | {"TAKT_SERVER": f"http://{self.addresses[0]}", "TAKT_STREAM": "shop"}
