@@ -29,12 +29,12 @@ pub enum SecretsError {
     },
     /// There is none, or too many.
     #[error(
-        "there are {0} secrets; give 1 to {MOST}, each on a line, such as `whsec_` and the output of `openssl rand -base64 32`"
+        "there are {0} secrets; give 1 to {MOST}, each on a line, made with `echo \"whsec_$(openssl rand -base64 32)\"`"
     )]
     Count(usize),
     /// One is no secret.
     #[error(
-        "secret {number} is not `whsec_` and the base64 of 24 to 64 bytes; make one with `openssl rand -base64 32`"
+        "secret {number} is not `whsec_` and the base64 of 24 to 64 bytes; make one with `echo \"whsec_$(openssl rand -base64 32)\"`"
     )]
     Malformed {
         /// Which, from 1.

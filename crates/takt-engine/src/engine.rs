@@ -232,7 +232,7 @@ impl Engine {
         read: impl FnOnce(&World) -> R,
     ) -> Result<R, Error> {
         if let Health::Broken(reason) = self.health() {
-            return Err(Error::Unavailable(reason));
+            return Err(Error::Damaged(reason));
         }
         if *self.shared.seen.borrow() < min_sequence {
             timeout(deadline, self.shared.caught_up(min_sequence))
@@ -372,7 +372,11 @@ impl Engine {
 
     /// Refuses what would write while the log is away.
     fn is_followed(&self) -> Result<(), Error> {
-        self.health().reason().map_or(Ok(()), |reason| Err(Error::Unavailable(reason)))
+        match self.health() {
+            Health::Following => Ok(()),
+            Health::Cut(reason) => Err(Error::Unavailable(reason)),
+            Health::Broken(reason) => Err(Error::Damaged(reason)),
+        }
     }
 
     /// Refuses a name that nobody has asked to create, so that invented names get no mailbox.

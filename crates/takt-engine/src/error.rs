@@ -33,6 +33,10 @@ pub enum Error {
     /// The log cannot be reached or written now; nothing acknowledged is lost.
     #[error("{0}")]
     Unavailable(String),
+    /// The log is not what it was: something that was acknowledged may be lost, and this node serves
+    /// nothing until somebody has looked.
+    #[error("{0}")]
+    Damaged(String),
     /// The caller's deadline passed first.
     #[error("the deadline passed before the answer")]
     DeadlineExceeded,
@@ -50,7 +54,10 @@ impl From<AppendError> for Error {
 
 impl From<LogError> for Error {
     fn from(error: LogError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            LogError::Unavailable { .. } => Self::Unavailable(error.to_string()),
+            LogError::Damaged { .. } => Self::Damaged(error.to_string()),
+        }
     }
 }
 

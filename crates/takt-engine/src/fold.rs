@@ -187,7 +187,8 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
                 () = tokio::time::sleep(AGAIN) => {}
                 () = shared.done.cancelled() => return,
             }
-            if shared.log.head().await.is_ok() {
+            // Damage is told by the tail, which is asked again for that too.
+            if !matches!(shared.log.head().await, Err(LogError::Unavailable { .. })) {
                 break;
             }
         }

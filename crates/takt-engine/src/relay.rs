@@ -246,8 +246,9 @@ fn refused(error: Error) -> Refused {
         Error::TooLarge(problem) => Refused::TooLarge(problem),
         Error::DeadlineExceeded => Refused::DeadlineExceeded,
         Error::Unavailable(reason) => Refused::Unavailable(reason),
-        Error::Rejected(_) | Error::Aborted { .. } | Error::KeyReused { .. } => {
-            Refused::Unavailable(error.to_string())
-        }
+        Error::Rejected(_)
+        | Error::Aborted { .. }
+        | Error::KeyReused { .. }
+        | Error::Damaged(_) => Refused::Unavailable(error.to_string()),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
 use takt_domain::Time;
 use takt_ports::{
@@ -21,7 +22,7 @@ use crate::error::OpenError;
 use crate::get::{self, unavailable};
 use crate::heads::{Heads, head_after};
 use crate::recent::Recent;
-use crate::streams::{keeping, made_or_checked, made_with};
+use crate::streams::{is_missing, keeping, made_or_checked, made_with};
 use crate::tail::NatsTail;
 
 /// The stream, and the key of the log's id in its metadata.
@@ -32,6 +33,8 @@ const CREATED: &str = "takt-log-created";
 const LEARN: Duration = Duration::from_secs(20);
 /// How long the server is left alone before it is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long a server that knows no such stream, or too little of it, may still be starting.
+pub(crate) const SURE: Duration = Duration::from_secs(2);
 /// How often an append without a condition is tried again when another writer came first.
 const TRIES: usize = 1000;
 /// How long a replica may take to have what the log is known to have.
@@ -247,6 +250,30 @@ impl NatsLog {
     }
 }
 
+/// The stream; none when the server says twice that there is none, as one that is just starting may
+/// not know of it yet.
+pub(crate) async fn there(context: &Context) -> Result<Option<Stream>, LogError> {
+    let mut is_sure = false;
+    loop {
+        match context.get_stream(STREAM).await {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) if !is_missing(&error.kind()) => return Err(unavailable(&error)),
+            Err(_) if is_sure => return Ok(None),
+            Err(_) => sleep(SURE).await,
+        }
+        is_sure = true;
+    }
+}
+
+/// The log that was opened is there no more.
+pub(crate) fn gone() -> LogError {
+    let reason = format!(
+        "the stream `{STREAM}` is gone; stop every node and restore it from a backup, or start on a \
+         server of its own"
+    );
+    LogError::Damaged { seq: 1, reason: reason.into() }
+}
+
 /// The last entry of a subject, from the leader of the stream: a replica may be behind.
 async fn last_of(context: &Context, subject: &Subject) -> Result<Option<Entry>, LogError> {
     use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
@@ -274,7 +301,7 @@ impl EventLog for NatsLog {
 
     async fn head(&self) -> Result<u64, LogError> {
         let context = self.context();
-        let asked = async { context.get_stream(STREAM).await.map_err(|error| unavailable(&error)) };
+        let asked = async { there(&context).await?.ok_or_else(gone) };
         let head = self.unless_lost(asked).await?.cached_info().state.last_sequence;
         self.shared.known.fetch_max(head, Ordering::AcqRel);
         Ok(head)

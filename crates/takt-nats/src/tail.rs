@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{Context, Message};
 use async_trait::async_trait;
 use takt_ports::{Entry, LogError, Tail};
@@ -14,14 +13,11 @@ use uuid::Uuid;
 
 use crate::entry::entry;
 use crate::get::unavailable;
-use crate::log::{ID, STREAM, Shared};
+use crate::log::{ID, STREAM, SURE, Shared, gone, there};
 use crate::reading::{Following, Reading};
-use crate::streams::is_missing;
 
 /// After so long without an entry the log itself is asked whether there should have been one.
 const WATCH: Duration = Duration::from_secs(5);
-/// How long a server that knows no such stream, or too little of it, may still be starting.
-const SURE: Duration = Duration::from_secs(2);
 /// How much one answer holds, in bytes, as far as entries allow.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// When a consumer has brought so many entries it is looked whether this node has appended all of
@@ -108,13 +104,7 @@ impl NatsTail {
 
     /// Where the stream ends, if it is the one that was opened.
     async fn end(&self) -> Result<u64, LogError> {
-        let Some(stream) = self.stream().await? else {
-            let reason = format!(
-                "the stream `{STREAM}` is gone; stop every node and restore it from a backup, or \
-                 start on a server of its own"
-            );
-            return Err(damaged(1, reason));
-        };
+        let stream = there(&self.context).await?.ok_or_else(gone)?;
         let info = stream.cached_info();
         let id = info.config.metadata.get(ID).and_then(|id| id.parse().ok());
         if id != Some(self.creation) {
@@ -122,21 +112,6 @@ impl NatsTail {
             return Err(damaged(1, reason));
         }
         Ok(info.state.last_sequence)
-    }
-
-    /// The stream; none when the server says twice that there is none, as one that is just starting
-    /// may not know of it yet.
-    async fn stream(&self) -> Result<Option<Stream>, LogError> {
-        let mut is_sure = false;
-        loop {
-            match self.context.get_stream(STREAM).await {
-                Ok(stream) => return Ok(Some(stream)),
-                Err(error) if !is_missing(&error.kind()) => return Err(unavailable(&error)),
-                Err(_) if is_sure => return Ok(None),
-                Err(_) => tokio::time::sleep(SURE).await,
-            }
-            is_sure = true;
-        }
     }
 
     /// The entry of a message, if it is the next one; those that came before it by another way are

@@ -58,12 +58,15 @@ pub(super) async fn run(context: &Context) -> Result<u8, Failure> {
     let mut checks = vec![];
     match answer {
         Err(status) => {
+            // What the server itself has sent comes with details.
+            let answers = !takt_proto::error::details(&status).is_empty();
             let found = Failure::from(status).at(&context.server).message;
-            checks.push(Check::fail(
-                "server",
-                found,
-                "start one with `takt dev`, or name it with `--server`",
-            ));
+            let remedy = if answers {
+                "look at what the server wrote on its stderr, and at the nats-server if it has one"
+            } else {
+                "start one with `takt dev`, or name it with `--server`"
+            };
+            checks.push(Check::fail("server", found, remedy));
         }
         Ok(answer) => {
             let it = answer.into_inner();

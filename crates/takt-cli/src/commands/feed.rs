@@ -155,8 +155,9 @@ pub(super) async fn store(publisher: &Publisher, source: Source) -> Result<u64, 
         while let Some(events) = batches.recv().await {
             let facts = events?;
             stored += publisher.publish(facts).await.map_err(|error| {
-                let hint = "look at the nats-server, then run the same command again; what is \
-                            stored twice is recorded once";
+                let hint = "the first `takt serve --nats` makes the inbox; look at the nats-server \
+                            and at who may publish there, then run the same command again: what \
+                            is stored twice is recorded once";
                 Failure::new(UNREACHABLE, error.to_string(), hint)
             })?;
             view.tell(&Tally { recorded: stored, ..Tally::default() });

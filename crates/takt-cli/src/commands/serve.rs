@@ -78,7 +78,7 @@ impl WebhookArgs {
             (None, Ok(text)) => WebhookSecret::Text(text),
             (None, Err(_)) => {
                 let hint = "name its file with `--webhook-secret-file`, or set \
-                            `TAKT_WEBHOOK_SECRET`; make one with `openssl rand -base64 32`";
+                            `TAKT_WEBHOOK_SECRET`; make one with `echo \"whsec_$(openssl rand -base64 32)\"`";
                 return Err(Failure::new(USAGE, "the webhook has no secret", hint));
             }
         };

@@ -185,11 +185,54 @@ async fn a_log_that_fails_for_a_while_is_followed_again() {
     health.wait_for(|it| *it == Health::Following).await.unwrap();
 }
 
+/// A log that is deleted while it is followed: its reader is cut off, and then it is not there.
+struct Deleted {
+    log: MemoryLog,
+    heads: AtomicI64,
+    tails: AtomicI64,
+}
+
+fn deleted() -> LogError {
+    LogError::Damaged { seq: 1, reason: "it is gone".into() }
+}
+
+#[async_trait]
+impl Oddity for Deleted {
+    fn log(&self) -> &dyn EventLog {
+        &self.log
+    }
+    async fn head(&self) -> Result<u64, LogError> {
+        let is_there = self.heads.fetch_sub(1, Ordering::SeqCst) > 0;
+        if is_there { self.log.head().await } else { Err(deleted()) }
+    }
+    fn tail(&self, from: u64) -> Box<dyn Tail> {
+        let is_there = self.tails.fetch_sub(1, Ordering::SeqCst) > 0;
+        let cut_off = LogError::Unavailable { reason: "the reader is cut off".into() };
+        let error = if is_there { cut_off } else { deleted() };
+        Box::new(FailingTail(Some(error), self.log.tail(from)))
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_deleted_while_it_is_followed_is_told_as_damage() {
+    let house = House::new();
+    let (heads, tails) = (AtomicI64::new(1), AtomicI64::new(1));
+    let log = Deleted { log: (*house.log).clone(), heads, tails };
+    let engine = Engine::start(house.on(Arc::new(OddLog::new(log)))).await.unwrap();
+    let mut health = engine.health_changes();
+    health.wait_for(|it| matches!(it, Health::Broken(_))).await.unwrap();
+    let seen = engine.view(0, Duration::from_secs(1), |_| ()).await;
+    assert!(matches!(&seen, Err(Error::Damaged(why)) if why.contains("it is gone")), "{seen:?}");
+    let create = stream::Command::Create { name: shop(), title: "Shop".into() };
+    let made = engine.stream(&shop(), call(), create).await;
+    assert!(matches!(&made, Err(Error::Damaged(why)) if why.contains("it is gone")), "{made:?}");
+}
+
 #[tokio::test]
 async fn a_damaged_entry_in_the_tail_ends_reads_with_its_sequence() {
     let engine = on_failing_log(1, LogError::Damaged { seq: 7, reason: "flipped".into() }).await;
     let mut health = engine.health_changes();
     health.wait_for(|it| matches!(it, Health::Broken(_))).await.unwrap();
     let refused = engine.view(0, Duration::from_secs(1), |_| ()).await.unwrap_err();
-    assert!(matches!(&refused, Error::Unavailable(why) if why.contains("entry 7")), "{refused}");
+    assert!(matches!(&refused, Error::Damaged(why) if why.contains("entry 7")), "{refused}");
 }

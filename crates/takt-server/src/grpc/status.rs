@@ -31,6 +31,13 @@ pub(crate) fn status(error: Error) -> Status {
             "unavailable",
             "try again; nothing that was acknowledged is lost".into(),
         ),
+        Error::Damaged(_) => (
+            Code::Unavailable,
+            "damaged",
+            "stop this node and look at the log with `takt log verify`; what other nodes and the \
+             folder `projections` know is worth keeping until it is whole again"
+                .into(),
+        ),
         Error::DeadlineExceeded => (
             Code::DeadlineExceeded,
             "deadline",

@@ -326,6 +326,7 @@ fn failure(error: &Error) -> &'static str {
         Error::KeyReused { .. } => "idempotency_key",
         Error::TooLarge(_) => "too_large",
         Error::Unavailable(_) => "unavailable",
+        Error::Damaged(_) => "damaged",
         Error::DeadlineExceeded => "deadline",
     }
 }
