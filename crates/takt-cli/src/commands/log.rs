@@ -28,8 +28,9 @@ pub(super) enum Verb {
 #[command(after_help = "Example:\n  \
     takt log copy --data takt-data --nats nats://127.0.0.1:4222\n  \
     takt serve --data takt-data --nats nats://127.0.0.1:4222\n\n\
-    The log on files stays as it is. A copy that was cut short goes on when it is asked for again; a\n\
-    log on JetStream that holds something else is not touched.")]
+    The log on files stays as it is. A copy that was cut short goes on when it is asked for again, if\n\
+    no node was started on it before; a log on JetStream that holds something else is not touched.\n\
+    Once it is copied start every node with `--nats`: one without it goes on with the files.")]
 pub(super) struct CopyArgs {
     /// The data folder of the log on files
     #[arg(long, value_name = "DIR", default_value = "takt-data")]

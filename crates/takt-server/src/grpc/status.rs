@@ -34,8 +34,8 @@ pub(crate) fn status(error: Error) -> Status {
         Error::Damaged(_) => (
             Code::Unavailable,
             "damaged",
-            "stop this node and look at the log with `takt log verify`; what other nodes and the \
-             folder `projections` know is worth keeping until it is whole again"
+            "stop every node, restore the log from a backup, and keep the folders `projections` \
+             until then: they may be the last to know what was lost"
                 .into(),
         ),
         Error::DeadlineExceeded => (
