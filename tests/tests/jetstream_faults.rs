@@ -180,14 +180,20 @@ async fn damage(tail: &mut Box<dyn Tail>) -> (u64, String) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_was_made_anew_under_a_tail_is_damage() {
+/// A log with a tail that has read it, whose stream is deleted then.
+async fn deleted() -> (Nats, NatsLog, Box<dyn Tail>) {
     let nats = Nats::start();
     let log = open_at(&nats.url()).await;
     log.append(batch(&board("a"), 0, &["1", "2"])).await.unwrap();
     let mut tail = log.tail(1);
     assert_eq!(tail.next(10).await.unwrap().len(), 2);
     context(&nats).await.delete_stream("TAKT_LOG").await.unwrap();
+    (nats, log, tail)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_was_made_anew_under_a_tail_is_damage() {
+    let (nats, log, mut tail) = deleted().await;
     let other = open_at(&nats.url()).await;
     assert_ne!(other.identity(), log.identity());
     other.append(batch(&board("b"), 0, &["x", "y", "z"])).await.unwrap();
@@ -248,12 +254,7 @@ async fn the_server_itself_keeps_the_entries() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_gone_under_a_tail_is_damage() {
-    let nats = Nats::start();
-    let log = open_at(&nats.url()).await;
-    log.append(batch(&board("a"), 0, &["1", "2"])).await.unwrap();
-    let mut tail = log.tail(1);
-    assert_eq!(tail.next(10).await.unwrap().len(), 2);
-    context(&nats).await.delete_stream("TAKT_LOG").await.unwrap();
+    let (_nats, _log, mut tail) = deleted().await;
     let (seq, reason) = damage(&mut tail).await;
     assert_eq!(seq, 1, "{reason}");
     assert!(reason.contains("`TAKT_LOG` is gone"), "{reason}");

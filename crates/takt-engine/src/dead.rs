@@ -53,6 +53,6 @@ pub(crate) async fn keep(
     };
     match shared.dead.keep(letter).await {
         Ok(_) => Ok(misfit.dead(id)),
-        Err(error) => Err(Error::Unavailable(error.to_string())),
+        Err(error) => Err(Error::unavailable(error)),
     }
 }

@@ -85,6 +85,15 @@ impl Health {
             Self::Cut(reason) | Self::Broken(reason) => Some(reason.clone()),
         }
     }
+
+    /// What a call that would record something is answered with, if nothing can be.
+    pub(crate) fn error(&self) -> Option<Error> {
+        match self {
+            Self::Following => None,
+            Self::Cut(reason) => Some(Error::Unavailable(reason.clone())),
+            Self::Broken(reason) => Some(Error::Damaged(reason.clone())),
+        }
+    }
 }
 
 /// The engine; cheap to clone, all clones are the same engine.
@@ -231,8 +240,8 @@ impl Engine {
         deadline: Duration,
         read: impl FnOnce(&World) -> R,
     ) -> Result<R, Error> {
-        if let Health::Broken(reason) = self.health() {
-            return Err(Error::Damaged(reason));
+        if let Some(error @ Error::Damaged(_)) = self.health().error() {
+            return Err(error);
         }
         if *self.shared.seen.borrow() < min_sequence {
             timeout(deadline, self.shared.caught_up(min_sequence))
@@ -372,11 +381,7 @@ impl Engine {
 
     /// Refuses what would write while the log is away.
     fn is_followed(&self) -> Result<(), Error> {
-        match self.health() {
-            Health::Following => Ok(()),
-            Health::Cut(reason) => Err(Error::Unavailable(reason)),
-            Health::Broken(reason) => Err(Error::Damaged(reason)),
-        }
+        self.health().error().map_or(Ok(()), Err)
     }
 
     /// Refuses a name that nobody has asked to create, so that invented names get no mailbox.

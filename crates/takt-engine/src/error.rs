@@ -42,6 +42,13 @@ pub enum Error {
     DeadlineExceeded,
 }
 
+impl Error {
+    /// What a port says when it cannot be reached or has no room.
+    pub(crate) fn unavailable(error: impl std::fmt::Display) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
 impl From<AppendError> for Error {
     fn from(error: AppendError) -> Self {
         match error {

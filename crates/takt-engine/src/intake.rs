@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use takt_domain::StreamName;
-use takt_ports::{Inbox, InboxError, Incoming, Message, stream_token};
+use takt_ports::{Inbox, Incoming, Message, stream_token};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ impl Intake {
                     *has_moved = true;
                 }
                 messages = &mut next, if on_their_way.len() < ON_THEIR_WAY => {
-                    return messages.map_err(unavailable);
+                    return messages.map_err(Error::unavailable);
                 }
                 () = tokio::time::sleep_until(self.purge_at) => self.purge().await,
             }
@@ -123,7 +123,7 @@ impl Intake {
             messages.into_iter().map(one).collect()
         };
         let understood = tokio::task::spawn_blocking(understand).await;
-        understood.map_err(|error| Error::Unavailable(error.to_string()))
+        understood.map_err(Error::unavailable)
     }
 
     async fn position(&self) -> Result<u64, Error> {
@@ -175,10 +175,6 @@ async fn first(on_their_way: &mut VecDeque<Taken>) -> Result<(), Error> {
     let taken = oldest.await;
     on_their_way.pop_front();
     taken.map_err(|_| stopped())?
-}
-
-fn unavailable(error: InboxError) -> Error {
-    Error::Unavailable(error.to_string())
 }
 
 fn stopped() -> Error {

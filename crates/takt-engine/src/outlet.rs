@@ -181,7 +181,7 @@ impl Outlet {
         for some in messages.chunks(AT_ONCE) {
             let begun = Instant::now();
             let sent = self.outbox.send(some.to_vec()).await;
-            sent.map_err(|error| Error::Unavailable(error.to_string()))?;
+            sent.map_err(Error::unavailable)?;
             if some.len() == AT_ONCE {
                 tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;
             }

@@ -125,7 +125,7 @@ async fn ask(
             }
             Err(RelayError::Nobody(_)) => return Err(nobody()),
             Err(error @ RelayError::Unanswered(_)) => {
-                return Err(Error::Unavailable(error.to_string()));
+                return Err(Error::unavailable(error));
             }
         }
     }

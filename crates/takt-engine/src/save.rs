@@ -163,9 +163,9 @@ pub(crate) async fn replace(shared: &Arc<Shared>, folded: Folded) -> Result<(), 
         commit(&same);
         Ok::<(), StoreError>(())
     });
-    let replaced = replaced.await.map_err(|error| Error::Unavailable(error.to_string()))?;
+    let replaced = replaced.await.map_err(Error::unavailable)?;
     drop(saving);
-    replaced.map_err(|error| Error::Unavailable(error.to_string()))
+    replaced.map_err(Error::unavailable)
 }
 
 /// After a lost batch nothing less than everything makes the store good again.

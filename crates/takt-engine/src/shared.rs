@@ -143,22 +143,19 @@ impl Shared {
 
     /// Waits until the read side has come to a sequence, or tells that it never will.
     pub(crate) async fn caught_up(&self, seq: u64) -> Result<(), Error> {
-        self.come_to(seq, |health| match health {
-            Health::Broken(reason) => Some(reason.clone()),
-            Health::Following | Health::Cut(_) => None,
-        })
-        .await
+        let never = |health: &Health| health.error().filter(|it| matches!(it, Error::Damaged(_)));
+        self.come_to(seq, never).await
     }
 
     /// As [`Shared::caught_up`], for who would write: a log that is away is not waited for.
     pub(crate) async fn settled(&self, seq: u64) -> Result<(), Error> {
-        self.come_to(seq, Health::reason).await
+        self.come_to(seq, Health::error).await
     }
 
     async fn come_to(
         &self,
         seq: u64,
-        never: impl Fn(&Health) -> Option<String>,
+        never: impl Fn(&Health) -> Option<Error>,
     ) -> Result<(), Error> {
         let mut seen = self.seen.subscribe();
         let mut health = self.health.subscribe();
@@ -167,8 +164,7 @@ impl Shared {
             biased;
             waited = seen.wait_for(|at| *at >= seq) => waited.map(drop).map_err(|_| stopped()),
             ended = health.wait_for(|health| never(health).is_some()) => {
-                let reason = ended.ok().and_then(|health| never(&health));
-                Err(reason.map_or_else(stopped, Error::Unavailable))
+                Err(ended.ok().and_then(|health| never(&health)).unwrap_or_else(stopped))
             }
         }
     }

@@ -49,7 +49,7 @@ pub(crate) async fn run(engine: Engine, inbox: Arc<dyn Inbox>, token: Cancellati
 /// Keeps what is there now as dead letters; tells whether there was any and all of it could be kept.
 async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<bool, Error> {
     let shared = engine.shared();
-    let strays = unknown(shared, inbox.tokens().await.map_err(unavailable)?);
+    let strays = unknown(shared, inbox.tokens().await.map_err(Error::unavailable)?);
     if strays.is_empty() {
         return Ok(false);
     }
@@ -69,7 +69,7 @@ async fn look(engine: &Engine, inbox: &dyn Inbox) -> Result<bool, Error> {
 /// Keeps the messages of one token as dead letters, and then takes them out of the inbox.
 async fn bury(shared: &Shared, inbox: &dyn Inbox, token: &str) -> Result<(), Error> {
     let (max, max_bytes) = AT_ONCE;
-    let mut messages = inbox.read(token, 0, max, max_bytes).await.map_err(unavailable)?;
+    let mut messages = inbox.read(token, 0, max, max_bytes).await.map_err(Error::unavailable)?;
     messages.retain(|message| message.subject.split('.').nth(2) == Some(token));
     let Some(last) = messages.last().map(|message| message.seq) else { return Ok(()) };
     let stream = name_of(token);
@@ -79,11 +79,7 @@ async fn bury(shared: &Shared, inbox: &dyn Inbox, token: &str) -> Result<(), Err
         let bytes = shared.text_of(&message).unwrap_or(message.bytes);
         dead::keep(shared, &stream, id, &bytes, misfit).await?;
     }
-    inbox.purge(token, last).await.map_err(unavailable)
-}
-
-fn unavailable(error: takt_ports::InboxError) -> Error {
-    Error::Unavailable(error.to_string())
+    inbox.purge(token, last).await.map_err(Error::unavailable)
 }
 
 fn unknown(shared: &Shared, mut tokens: Vec<SmolStr>) -> Vec<SmolStr> {

@@ -91,7 +91,7 @@ pub(crate) async fn all(engine: &Engine) -> Result<Vec<Verified>, Error> {
 /// Which other nodes hold a lease now.
 async fn holders(nodes: &Nodes) -> Result<BTreeSet<uuid::Uuid>, Error> {
     let holders = nodes.lease.holders().await;
-    let holders = holders.map_err(|error| Error::Unavailable(error.to_string()))?;
+    let holders = holders.map_err(Error::unavailable)?;
     let own = nodes.lease.node();
     Ok(holders.into_iter().map(|(_, node)| node).filter(|node| *node != own).collect())
 }
@@ -103,7 +103,7 @@ async fn gathered(nodes: &Nodes) -> Result<(Vec<Told>, BTreeSet<uuid::Uuid>), Er
     let mut rows: BTreeMap<uuid::Uuid, Told> = BTreeMap::new();
     for wait in WAITS {
         let answers = nodes.relay.ask_all(NAME, Bytes::new(), wait).await;
-        let answers = answers.map_err(|error| Error::Unavailable(error.to_string()))?;
+        let answers = answers.map_err(Error::unavailable)?;
         for answer in answers {
             let row: Told = serde_json::from_slice(&answer).map_err(|error| {
                 Error::Unavailable(format!("a node's answer does not read: {error}"))

@@ -67,7 +67,7 @@ impl Waiting {
     ) -> Result<Vec<uuid::Uuid>, Error> {
         for (place, letter) in letters.iter().enumerate() {
             let kept = mailbox.shared.dead.get(*letter).await;
-            let kept = kept.map_err(|error| Error::Unavailable(error.to_string()))?;
+            let kept = kept.map_err(Error::unavailable)?;
             if kept.is_some() {
                 return Ok(letters.get(place..).unwrap_or_default().to_vec());
             }
