@@ -6,9 +6,11 @@ use async_nats::client::Request;
 use async_nats::header::{
     HeaderMap, NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
 };
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
 use async_nats::{Client, Message};
 use bytes::Bytes;
-use serde::Deserialize;
 
 /// How long the server may take to store a batch.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,21 +33,13 @@ pub(crate) enum Sent {
     Refused(String),
 }
 
-/// What an answer says.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    #[serde(default)]
-    seq: u64,
-    error: Option<Refusal>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
+/// What the server says where a batch cannot be told from an earlier copy of itself: an expectation
+/// does not hold, or the key of a message is known.
+const MAY_BE_THERE: [ErrorCode; 3] = [
+    ErrorCode::STREAM_WRONG_LAST_SEQUENCE,
+    ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT,
+    ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE,
+];
 
 /// Sends one message, or two and more as one atomic batch; the caller keeps the limits of a batch.
 pub(crate) async fn send(
@@ -78,18 +72,14 @@ pub(crate) async fn send(
 }
 
 fn answer(message: &Message) -> Sent {
-    let said: Answer = match serde_json::from_slice(&message.payload) {
-        Ok(said) => said,
-        Err(error) => return Sent::Ask(format!("the answer does not read: {error}")),
-    };
-    match said.error {
-        None => Sent::Stored(said.seq),
-        // An expectation does not hold; an earlier copy of this very batch may be why.
-        Some(it) if [10071, 10164, 10201].contains(&it.err_code) => {
-            Sent::Ask(format!("{} ({})", it.description, it.err_code))
+    match serde_json::from_slice(&message.payload) {
+        Ok(Response::<PublishAck>::Ok(stored)) => Sent::Stored(stored.sequence),
+        Ok(Response::Err { error }) if MAY_BE_THERE.contains(&error.error_code()) => {
+            Sent::Ask(error.to_string())
         }
         // Whatever else the server says no for, a limit, a setting or a want of room: nothing is
         // stored, and deciding again would bring the same answer.
-        Some(it) => Sent::Refused(format!("{} ({})", it.description, it.err_code)),
+        Ok(Response::Err { error }) => Sent::Refused(error.to_string()),
+        Err(error) => Sent::Ask(format!("the answer does not read: {error}")),
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::Client;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -15,8 +17,6 @@ use tokio::time::timeout;
 
 /// How long the server may take for one message.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// JetStream's number for a message that is not there.
-const NONE_THERE: u64 = 10037;
 const PREFIX: &str = "NATS/1.0";
 
 #[derive(Serialize)]
@@ -27,16 +27,7 @@ struct Ask<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
-    message: Option<Stored>,
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
+    message: Stored,
 }
 
 #[derive(Deserialize)]
@@ -78,13 +69,10 @@ async fn one(client: &Client, stream: &str, ask: &Ask<'_>) -> Result<Option<Mess
     let asked = client.request(format!("$JS.API.STREAM.MSG.GET.{stream}"), ask.into());
     let answer = timeout(PATIENCE, asked).await.map_err(|_| "the server did not answer in time")?;
     let answer = answer.map_err(|error| error.to_string())?;
-    let answer: Answer =
-        serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
-    match answer {
-        Answer { error: Some(refused), .. } if refused.err_code == NONE_THERE => Ok(None),
-        Answer { error: Some(refused), .. } => Err(refused.description),
-        Answer { message: Some(stored), .. } => message(stored).map(Some),
-        Answer { message: None, error: None } => Err("an answer has no message".to_owned()),
+    match serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())? {
+        Response::Ok(Answer { message: stored }) => message(stored).map(Some),
+        Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+        Response::Err { error } => Err(error.to_string()),
     }
 }
 
