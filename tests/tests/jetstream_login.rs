@@ -234,7 +234,7 @@ async fn the_rights_of_the_server_account_suffice_for_every_port() {
     let id = blobs.put(Bytes::from(vec![7; 300_000])).await.unwrap();
     assert_eq!(blobs.get(id).await.unwrap().unwrap().len(), 300_000);
     assert!(blobs.remove(id).await.unwrap());
-    let relay = NatsRelay::new(connection.client());
+    let relay = NatsRelay::new(connection.clone());
     let mut serving = relay.serve("shop").await.unwrap();
     let answering = tokio::spawn(async move {
         let called = serving.next().await.unwrap();
@@ -326,7 +326,7 @@ impl Stage {
 async fn where_an_answer_is_to_go_gives_nobody_more_rights() {
     let stage = Stage::new().await;
     let mut before = stage.streams().await;
-    let relay = NatsRelay::new(stage.server.client());
+    let relay = NatsRelay::new(stage.server.clone());
     let mut node = relay.serve("shop").await.unwrap();
     let subscriber = client(&stage.nats, "subscriber", "_INBOX_subscriber").await;
     let publisher = client(&stage.nats, "publisher", "_INBOX").await;
@@ -367,7 +367,7 @@ async fn deliver(subscriber: &Client, stream: &str, subject: &str) {
 async fn a_consumer_of_a_subscriber_delivers_to_subscribers_alone() {
     let stage = Stage::new().await;
     let before = stage.streams().await;
-    let relay = NatsRelay::new(stage.server.client());
+    let relay = NatsRelay::new(stage.server.clone());
     let mut node = relay.serve("shop").await.unwrap();
     let subscriber = client(&stage.nats, "subscriber", "_INBOX_subscriber").await;
     for subject in HARMFUL {

@@ -11,8 +11,8 @@ use async_nats::jetstream::{self, Context};
 use async_trait::async_trait;
 use bytes::Bytes;
 use takt_nats::{
-    LEASE_TTL, NatsBlobs, NatsDeadLetters, NatsInbox, NatsLease, NatsOutbox, NatsRelay, OpenError,
-    SEQUENCE_HEADER,
+    Connection, LEASE_TTL, NatsBlobs, NatsDeadLetters, NatsInbox, NatsLease, NatsOutbox, NatsRelay,
+    OpenError, SEQUENCE_HEADER, Settings,
 };
 use takt_ports::{
     BlobError, BlobStore, DeadLetters, Fate, Inbox, Incoming, Lease, Message, OutMessage, Outbox,
@@ -345,7 +345,7 @@ fn answering(mut serving: Box<dyn Serving>, word: &'static str) -> tokio::task::
 }
 
 async fn relay(nats: &Nats) -> NatsRelay {
-    NatsRelay::new(async_nats::connect(nats.url()).await.unwrap())
+    NatsRelay::new(Connection::open(&Settings::new(nats.url()), "test").await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -383,7 +383,16 @@ async fn nodes_ask_each_other_through_the_relay() {
     drop((silent, unheard));
     served.abort();
 
+    let mut deaf = two.serve("deaf").await.unwrap();
+    let other = asking.clone();
+    let asked = tokio::spawn(async move { other.ask("deaf", "a".into(), wait).await });
+    let heard = deaf.next().await.unwrap();
+    let began = Instant::now();
     nats.kill();
+    let lost = asked.await.unwrap().unwrap_err();
+    assert!(matches!(lost, RelayError::Unanswered(_)), "{lost}");
+    assert!(began.elapsed() < wait / 2, "an answer does not come on another connection");
+    drop(heard);
     nats.restart();
     let answer = in_the_end(async || asking.ask("facts.shop", "c".into(), second).await).await;
     assert_eq!(answer, "c by two", "a name is served again when the server is back");

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use takt_domain::StreamName;
-use takt_ports::Lease;
+use takt_ports::{Lease, LeaseError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,16 @@ impl fmt::Display for Of {
             Self::Stream(stream) => write!(f, "{STREAM}{stream}"),
         }
     }
+}
+
+/// Which node holds a stream's lease now, if one does.
+pub(crate) async fn holder(
+    lease: &dyn Lease,
+    stream: &StreamName,
+) -> Result<Option<uuid::Uuid>, LeaseError> {
+    let name = Of::Stream(stream.clone()).to_string();
+    let holders = lease.holders().await?;
+    Ok(holders.into_iter().find(|(held, _)| *held == name).map(|(_, node)| node))
 }
 
 /// What people call a lease: the stream that it is for, where it is for one.

@@ -14,6 +14,7 @@ use crate::dead;
 use crate::engine::{Engine, Nodes};
 use crate::error::Error;
 use crate::facts::{Came, Published};
+use crate::leases;
 use crate::position::nobody;
 
 /// How many facts one call passes on.
@@ -28,6 +29,10 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How long a call waits for a holder where there is none, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(2);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// When it is first looked who holds the lease that a call is for, and how often then.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What stands before the facts of a call.
 #[derive(Serialize, Deserialize)]
@@ -118,7 +123,17 @@ async fn ask(
     let asked = Instant::now();
     let patience = wait.min(PATIENCE);
     loop {
-        match nodes.relay.ask(&name(stream), request.clone(), wait).await {
+        let name = name(stream);
+        let answered = tokio::select! {
+            answered = nodes.relay.ask(&name, request.clone(), wait) => answered,
+            () = changed_hands(nodes, stream) => {
+                return Err(Error::Unavailable(format!(
+                    "the node that holds `{stream}` went away with the call; ask again, nothing \
+                     is recorded twice"
+                )));
+            }
+        };
+        match answered {
             Ok(answer) => return Ok(answer),
             Err(RelayError::Nobody(_)) if asked.elapsed() < patience => {
                 tokio::time::sleep(ASK_AGAIN).await;
@@ -128,6 +143,22 @@ async fn ask(
                 return Err(Error::unavailable(error));
             }
         }
+    }
+}
+
+/// Ends when another node holds the stream's lease than a moment after the call, or none: whoever was
+/// asked does not answer any more. Most calls are answered before anybody looks.
+async fn changed_hands(nodes: &Nodes, stream: &StreamName) {
+    tokio::time::sleep(FIRST_LOOK).await;
+    let mut first = None;
+    loop {
+        // While the leases are away nobody knows.
+        if let Ok(now) = leases::holder(nodes.lease.as_ref(), stream).await
+            && *first.get_or_insert(now) != now
+        {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

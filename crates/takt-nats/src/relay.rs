@@ -10,6 +10,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::StreamExt as _;
 use uuid::Uuid;
 
+use crate::connection::Connection;
+
 /// More answers than there are nodes; the rest are not waited for.
 const MOST_ANSWERS: usize = 1000;
 /// How long the server may take to know a subscription.
@@ -18,14 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Calls between nodes, by core NATS.
 #[derive(Clone, Debug)]
 pub struct NatsRelay {
+    connection: Connection,
     client: Client,
 }
 
 impl NatsRelay {
     /// Calls by a connection. What comes in waits in the connection's own bounded queue.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(connection: Connection) -> Self {
+        let client = connection.client();
+        Self { connection, client }
     }
 
     fn subject(name: &str) -> Result<String, RelayError> {
@@ -68,7 +72,9 @@ impl Relay for NatsRelay {
         let subject = format!("{}.call", Self::subject(name)?);
         fits(&request)?;
         let request = Request::new().payload(request).timeout(Some(wait));
-        match self.client.send_request(subject, request).await {
+        let asked = self.client.send_request(subject, request);
+        let asked = self.connection.unless_lost(asked).await;
+        match asked.map_err(|reason| unanswered(&reason))? {
             Ok(answer) => Ok(answer.payload),
             Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                 Err(RelayError::Nobody(name.into()))

@@ -90,7 +90,7 @@ pub(crate) async fn jetstream(
     let inbox = NatsInbox::open(context.clone(), replicas, settings.inbox_bytes).await?;
     let inbox = inbox.apart(settings, &format!("takt {id} inbox"));
     let lease = NatsLease::open(context, id, LEASE_TTL, replicas).await?;
-    let relay = NatsRelay::new(connection.client());
+    let relay = NatsRelay::new(connection.clone());
     let (lease, inbox, relay) = (Arc::new(lease), Arc::new(inbox), Arc::new(relay));
     Ok(Backend {
         kind: Kind::JetStream,

@@ -287,6 +287,31 @@ async fn a_node_that_has_seen_more_than_the_log_has_is_not_ok() {
     other.abort();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_to_a_holder_that_dies_with_it_ends_when_the_lease_does_and_not_at_the_deadline() {
+    let town = Town::new(Duration::from_secs(60));
+    let dying = town.leases.node();
+    dying.hold("stream/shop").await.unwrap();
+    let mut serving = town.relays.node().serve("publish.shop").await.unwrap();
+    let engine = town.node().await;
+    super::nodes::create(&engine).await;
+    let asking = engine.clone();
+    let published =
+        tokio::spawn(async move { asking.publish(&shop(), vec!["f1 a todo 5".into()]).await });
+    let called = serving.next().await.unwrap();
+    let begun = std::time::Instant::now();
+    until("the caller has seen who holds the lease", async || {
+        begun.elapsed() > Duration::from_secs(1)
+    })
+    .await;
+    assert!(!published.is_finished());
+    dying.release("stream/shop").await.unwrap();
+    let refused = published.await.unwrap().unwrap_err();
+    assert!(matches!(&refused, Error::Unavailable(why) if why.contains("ask again")), "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it has waited for its deadline");
+    drop(called);
+}
+
 /// An inbox that compares what is purged with the position that is durable then.
 struct Watched {
     inbox: MemoryInbox,
